@@ -165,7 +165,7 @@ def hierarchical_s(kind: Collective, size_bytes: Numbers, group: Group, fabric: 
     >>> slow = NetworkLevel(50e9, 10e-6)
     >>> fabric = Fabric(DomainLevel(450e9, CollectiveCurve(30e-6, 0.8, 0.0)), slow, slow)
     >>> round(hierarchical_s("all_reduce", 1e9, Group(8, 4), fabric), 6)
-    0.004914
+    0.005452
     """
     curve = fabric.domain.curve
     domain = curve.at(group.domain_ranks) if isinstance(curve, RankedCurve) else curve

@@ -19,7 +19,7 @@ check: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "badly formatted: run 'make format'" >&2; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing | tail -n 4
+	@imports=$$($(BIN)/lint-imports) || { echo "$$imports"; exit 1; }; echo "$$imports" | tail -n 1
 
 long: $(READY) ## everything, with 20 times as many generated examples
 	@HYPOTHESIS_PROFILE=long $(PYTEST) -n auto --maxprocesses 8 -m "not bench"
@@ -54,7 +54,7 @@ $(READY): pyproject.toml
 	    uv pip install --quiet --python $(BIN)/python --editable '.[all,dev]'; \
 	elif $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	    $(PYTHON) -m venv .venv && \
-	    $(BIN)/python -m pip install --quiet --no-input --editable '.[all,dev]'; \
+	    $(BIN)/python -m pip install -qq --no-input --editable '.[all,dev]'; \
 	else \
 	    echo "Python 3.11 or newer is needed; '$(PYTHON)' is not: make PYTHON=/path/to/python3.11" >&2; exit 1; \
 	fi

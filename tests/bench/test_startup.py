@@ -1,4 +1,4 @@
-"""Start-up budgets of contracts.md, in CPU seconds of the whole process; the best of a few, since a machine is shared."""
+"""Start-up budgets of contracts.md, in CPU seconds of the whole process, the best of a few rounds."""
 
 import resource
 

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -28,6 +29,7 @@ def call(*arguments: str) -> Outcome:
     """Run ``sim`` in this process; an exception that reaches the top is our bug and is passed on."""
     from sim.cli.main import main
 
+    command: Callable[[], object] = main
     stdout, stderr = io.StringIO(), io.StringIO()
     code: object = 0
     with (
@@ -36,7 +38,7 @@ def call(*arguments: str) -> Outcome:
         contextlib.redirect_stderr(stderr),
     ):
         try:
-            code = main()
+            code = command()
         except SystemExit as exit_request:
             code = exit_request.code
     if isinstance(code, str):  # sys.exit("text") prints the text and exits with 1

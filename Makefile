@@ -41,7 +41,7 @@ coverage: $(READY) ## branches of sim/ that no test reaches
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 clean: ## remove the environment and every cache
-	@rm -rf .venv dist build htmlcov .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv dist build htmlcov .benchmarks .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list

@@ -1,31 +1,34 @@
 """How long softmax attention takes: fused (flash) kernels, prefill and training.
 
-A flash kernel works in tiles, so short sequences waste part of the diagonal tiles and pay start-up per
-tile row: efficiency grows with sequence length as s / (s + s_half). Keys and values are shared by the query
-heads of a group (GQA), which shrinks the bytes and not the operations.
+A flash kernel works in tiles, one row of tiles per group of queries of a head. Three things keep it from its
+final rate, each with one constant: the diagonal and start-up of a row of tiles (sequence length), the
+exponentials, of which there is one per score whatever the head size (head_dim), and rows of tiles too few to
+fill the chip (batch x heads x sequence). Query heads that share keys and values (GQA) shrink the bytes alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.cost.roofline import Numbers, RooflineCurve, roofline_s
+from sim.cost.roofline import Numbers, memory_bound_s
 
 BACKWARD_OVER_FORWARD = 2.5
-"""Five matrix products against two (FlashAttention-2, Dao 2023, section 3.1: backward recomputes the scores)."""
+"""Five matrix products against two: the scores are computed again (FlashAttention-2, Dao 2023, section 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionCurve:
     """What fused attention reaches of the peaks of one chip.
 
-    ``half_sequence`` is the sequence length, in tokens, at which half of the final efficiency is reached.
+    Each ``half_`` is the size at which its limit alone halves the rate: tokens of sequence, head dimension, and
+    query rows (batch x heads x sequence) of the whole call.
     """
 
     compute_efficiency: float
     half_sequence: float
+    half_head_dim: float
+    half_rows: float
     memory_efficiency: float
-    power: float
     overhead_s: float
 
 
@@ -49,31 +52,32 @@ def attention_forward_s(
     kv_heads: Numbers,
     head_dim: Numbers,
     sequence: Numbers,
-    *,
+    causal: bool,  # noqa: FBT001 - part of the shape
     peak_flop_per_s: Numbers,
     bandwidth_bytes_per_s: Numbers,
     curve: AttentionCurve,
-    causal: bool = True,
     element_bytes: Numbers = 2.0,
 ) -> Numbers:
-    """Give the time of one fused attention forward, in s.
+    """Give the time of one fused attention forward, in s: F (1 + s'/s)(1 + d'/d)(1 + r'/r) / (ec P) + B / (em W) + t0.
 
     Heads are those on this device; element_bytes is the size of one element of Q, K, V and the output.
+    s', d', r' are the half_ constants of the curve for sequence s, head_dim d and rows r = batch x heads x sequence.
 
-    Source: form s / (s + s_half) and constants fitted to kernel tables, see hardware_specs/calibration.
-    Valid for: self-attention without a prefix, sequence >= 128, head_dim 64 to 256.
+    Source: form and constants fitted to kernel tables, see hardware_specs/calibration.
+    Valid for: self-attention without a prefix, sequence 256 to 16384 (rate is flat beyond), head_dim 64 to 256.
 
-    >>> chip = {"peak_flop_per_s": 989.5e12, "bandwidth_bytes_per_s": 3.35e12}
-    >>> curve = AttentionCurve(0.55, 1200.0, 0.5, 2.0, 15e-6)
-    >>> round(1e6 * attention_forward_s(1, 32, 8, 128, 8192, curve=curve, **chip))
-    1177
+    >>> curve = AttentionCurve(0.79, 600.0, 48.0, 15000.0, 0.6, 12e-6)
+    >>> round(1e6 * attention_forward_s(1, 32, 8, 128, 8192, True, 989.5e12, 3.35e12, curve))
+    1193
     """
-    flop = attention_flop(batch, query_heads, head_dim, sequence, causal=causal) * (
-        1.0 + curve.half_sequence / sequence
+    rows = batch * query_heads * sequence
+    slowdown = (
+        (1.0 + curve.half_sequence / sequence) * (1.0 + curve.half_head_dim / head_dim) * (1.0 + curve.half_rows / rows)
     )
+    flop = attention_flop(batch, query_heads, head_dim, sequence, causal=causal)
+    arithmetic_s = flop * slowdown / (curve.compute_efficiency * peak_flop_per_s)
     moved = 2.0 * batch * sequence * head_dim * (query_heads + kv_heads) * element_bytes
-    roofline = RooflineCurve(curve.compute_efficiency, curve.memory_efficiency, curve.power, curve.overhead_s)
-    return roofline_s(flop, moved, peak_flop_per_s, bandwidth_bytes_per_s, roofline)
+    return arithmetic_s + memory_bound_s(moved, bandwidth_bytes_per_s, curve.memory_efficiency, curve.overhead_s)
 
 
 def attention_backward_s(
@@ -82,11 +86,10 @@ def attention_backward_s(
     kv_heads: Numbers,
     head_dim: Numbers,
     sequence: Numbers,
-    *,
+    causal: bool,  # noqa: FBT001 - as forward
     peak_flop_per_s: Numbers,
     bandwidth_bytes_per_s: Numbers,
     curve: AttentionCurve,
-    causal: bool = True,
     element_bytes: Numbers = 2.0,
 ) -> Numbers:
     """Give the time of one fused attention backward, in s: 2.5 times the forward.
@@ -94,20 +97,20 @@ def attention_backward_s(
     Source: five matrix products against two; FlashAttention-2 (Dao 2023, section 3.1).
     Valid for: flash kernels that recompute the scores, at the same efficiency as the forward.
 
-    >>> chip = {"peak_flop_per_s": 989.5e12, "bandwidth_bytes_per_s": 3.35e12}
-    >>> curve = AttentionCurve(0.55, 1200.0, 0.5, 2.0, 15e-6)
-    >>> round(1e6 * attention_backward_s(1, 32, 8, 128, 8192, curve=curve, **chip))
-    2944
+    >>> curve = AttentionCurve(0.79, 600.0, 48.0, 15000.0, 0.6, 12e-6)
+    >>> round(1e6 * attention_backward_s(1, 32, 8, 128, 8192, True, 989.5e12, 3.35e12, curve))
+    2982
     """
-    return BACKWARD_OVER_FORWARD * attention_forward_s(
+    forward_s = attention_forward_s(
         batch,
         query_heads,
         kv_heads,
         head_dim,
         sequence,
-        peak_flop_per_s=peak_flop_per_s,
-        bandwidth_bytes_per_s=bandwidth_bytes_per_s,
-        curve=curve,
-        causal=causal,
-        element_bytes=element_bytes,
+        causal,
+        peak_flop_per_s,
+        bandwidth_bytes_per_s,
+        curve,
+        element_bytes,
     )
+    return BACKWARD_OVER_FORWARD * forward_s

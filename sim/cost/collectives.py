@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.cost.roofline import Numbers
 
 Collective: TypeAlias = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point"]
@@ -58,19 +60,28 @@ class RankedCurve:
 
 @dataclass(frozen=True, slots=True)
 class DomainLevel:
-    """The scale-up domain: bandwidth of one device into it (B/s, one direction), and its curve."""
+    """The scale-up domain: its curves by collective, and the bandwidth of one device, per direction, in B/s.
+
+    ``pair_bandwidth_bytes_per_s`` is that of one device to one other: less than the whole where no switch stands
+    between them.
+    """
 
     bandwidth_bytes_per_s: Numbers
-    curve: CollectiveCurve | RankedCurve
+    pair_bandwidth_bytes_per_s: Numbers
+    curves: Mapping[Collective, CollectiveCurve | RankedCurve]
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkLevel:
-    """A level of the network: bandwidth of one device (B/s), latency of one hop (s), share of line rate, ramp (s)."""
+    """A level of the network: bandwidth of one device per direction (B/s), latency of one hop (s), what is reached.
+
+    ``pair_fraction`` is the share of line rate that a single pair reaches, ``bandwidth_fraction`` a collective's.
+    """
 
     bandwidth_bytes_per_s: Numbers
     hop_latency_s: Numbers
     bandwidth_fraction: Numbers = 1.0
+    pair_fraction: Numbers = 1.0
     ramp_s: Numbers = 0.0
     oversubscription: Numbers = 1.0
 
@@ -163,17 +174,21 @@ def hierarchical_s(kind: Collective, size_bytes: Numbers, group: Group, fabric: 
     Valid for: ranks ordered by place, all groups of a plan active at once, no other jobs on the links.
 
     >>> slow = NetworkLevel(50e9, 10e-6)
-    >>> fabric = Fabric(DomainLevel(450e9, CollectiveCurve(30e-6, 0.8, 0.0)), slow, slow)
+    >>> inside = {"all_reduce": CollectiveCurve(30e-6, 0.8, 0.0)}
+    >>> fabric = Fabric(DomainLevel(450e9, 450e9, inside), slow, slow)
     >>> round(hierarchical_s("all_reduce", 1e9, Group(8, 4), fabric), 6)
     0.005452
     """
-    curve = fabric.domain.curve
+    curve = fabric.domain.curves[kind]
     domain = curve.at(group.domain_ranks) if isinstance(curve, RankedCurve) else curve
+    pair = kind == "point_to_point"
+    rate = fabric.domain.pair_bandwidth_bytes_per_s if pair else fabric.domain.bandwidth_bytes_per_s
     inside, across_domains, across_pods = _sent_shares(kind, group)
     pod_hops, spine_hops = _hops(kind, group)
-    seconds = [_transfer_s(size_bytes * inside, fabric.domain.bandwidth_bytes_per_s, domain)]
+    seconds = [_transfer_s(size_bytes * inside, rate, domain)]
     for level, share in ((fabric.pod, across_domains), (fabric.spine, across_pods)):
-        reached = CollectiveCurve(level.hop_latency_s, level.bandwidth_fraction, level.ramp_s)
+        fraction, ramp_s = (level.pair_fraction, 0.0) if pair else (level.bandwidth_fraction, level.ramp_s)
+        reached = CollectiveCurve(level.hop_latency_s, fraction, ramp_s)
         seconds.append(_transfer_s(size_bytes * share, level.bandwidth_bytes_per_s / level.oversubscription, reached))
     start_s = (
         domain.latency_s * np.greater(inside, 0.0)

@@ -22,7 +22,7 @@ class RooflineCurve:
     """What one kind of operator reaches of the peaks of one chip.
 
     ``quantisation_bytes`` is the memory traffic, per element of the activation operand, of turning it into
-    the format of the product before each call (0 where the operand already has it).
+    the format of the product before each call, in a kernel of its own (0 where the operand already has it).
     """
 
     compute_efficiency: float
@@ -63,7 +63,6 @@ def gemm_s(
     n: Numbers,
     k: Numbers,
     element_bytes: Numbers,
-    *,
     peak_flop_per_s: Numbers,
     bandwidth_bytes_per_s: Numbers,
     curve: RooflineCurve,
@@ -75,16 +74,16 @@ def gemm_s(
 
     Source: 2 m n k operations (one multiply-add is 2 FLOP), each matrix moved once; constants of the curve
     fitted to kernel tables, see hardware_specs/calibration.
-    Valid for: m, n, k >= 16; within the fitted error of the curve for m <= 131072.
+    Valid for: n, k >= 256 and m >= 1, weights that do not stay in the last-level cache between calls.
 
-    >>> chip = {"peak_flop_per_s": 989.5e12, "bandwidth_bytes_per_s": 3.35e12}
-    >>> round(1e6 * gemm_s(8192, 8192, 8192, 2, curve=RooflineCurve(0.77, 0.84, 2.9, 4e-6), **chip))
+    >>> round(1e6 * gemm_s(8192, 8192, 8192, 2, 989.5e12, 3.35e12, RooflineCurve(0.77, 0.84, 2.9, 4e-6)))
     1448
     """
     moved = (m * k + n * k) * element_bytes + m * n * output_bytes
-    if curve.quantisation_bytes:
-        moved = moved + m * k * curve.quantisation_bytes
-    return roofline_s(2.0 * m * n * k, moved, peak_flop_per_s, bandwidth_bytes_per_s, curve)
+    product_s = roofline_s(2.0 * m * n * k, moved, peak_flop_per_s, bandwidth_bytes_per_s, curve)
+    if not curve.quantisation_bytes:
+        return product_s
+    return product_s + memory_bound_s(m * k * curve.quantisation_bytes, bandwidth_bytes_per_s, curve.memory_efficiency)
 
 
 def memory_bound_s(

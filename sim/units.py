@@ -108,24 +108,31 @@ def parse(text: str | float, dimension: str) -> float:
 def parse_any(text: str | float, dimensions: tuple[str, ...]) -> tuple[str, float]:
     """Read a quantity that may be of several dimensions; give the dimension it has and its SI value.
 
+    A bare number is refused where there is a choice.
+
     Raises:
-        UnitError: it is of none of them; the first one is named as the one needed.
+        UnitError: it is of none of them.
 
     >>> parse_any("15.6e12 tokens", ("flop", "token"))
     ('token', 15600000000000.0)
     """
-    first: UnitError | None = None
+    error: UnitError | None = None
     for dimension in dimensions:
         try:
-            return dimension, parse(text, dimension)
-        except UnitError as error:
-            first = first or error
-    if first is None:
+            _, _, unit = _take_apart(text, DIMENSIONS[dimension])
+            if unit is not None or len(dimensions) == 1:
+                return dimension, parse(text, dimension)
+            # Bare, it could be any of them; the first one's message asks for the unit.
+            raise _refusal(text, "has no unit", DIMENSIONS[dimension])
+        except UnitError as refused:
+            error = error or refused
+    if error is None:
         raise ValueError("parse_any needs at least one dimension")
-    if len(dimensions) > 1:
-        examples = " or ".join(f"'{DIMENSIONS[dimension].example}'" for dimension in dimensions)
-        raise UnitError(first.rule, first.value, first.where, f"write it like {examples}") from None
-    raise first
+    nouns, examples = zip(
+        *((DIMENSIONS[name].noun, f"'{DIMENSIONS[name].example}'") for name in dimensions), strict=True
+    )
+    rule = f"{error.rule.partition(';')[0]}; {' or '.join(nouns)} is needed here"
+    raise UnitError(rule, error.value, error.where, f"write it like {' or '.join(examples)}")
 
 
 def show(value: float, dimension: str) -> str:
@@ -203,6 +210,7 @@ def _finite(number: float, factor: float, text: str | float, wanted: Dimension) 
 def _refusal(text: object, rule: str, wanted: Dimension, hint: str = "") -> UnitError:
     """Build the error for one quantity; long or odd texts are cut."""
     given = text if isinstance(text, str) else str(text) if isinstance(text, (bool, float)) else _short_repr(text)
+    given = given.replace("e+", "e") if isinstance(text, float) else given
     if len(given) > MAX_TEXT:
         given = f"{given[:MAX_TEXT]}..."
     given = given.encode("unicode_escape").decode() if not given.isprintable() else given

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from sim.errors import UnitError
-from sim.units import DIMENSIONS, parse, show
+from sim.units import DIMENSIONS, parse, parse_any, show
 
 UNITS_REQUIRED = "units_required"
 """Key of pydantic's validation context: true where the values come from a file or from --set."""
@@ -98,6 +98,44 @@ class Quantity:
             return self.read(value, units_required=_units_required(info))
         except UnitError as error:
             raise refusal(error.rule, error.value, error.mend) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A quantity that may be of several dimensions, and the one that it is of."""
+
+    value: float
+    """The number, in SI."""
+    dimension: str
+    """A name of `sim.units.DIMENSIONS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Mark an `Amount` field with the dimensions it may have: `Annotated[Amount, AnyOf(("flop", "token"))]`."""
+
+    dimensions: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let the unit decide; a bare number is always refused."""
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Tell an editor what may stand here."""
+        shapes = [DIMENSIONS[dimension] for dimension in self.dimensions]
+        unit = " or ".join(shape.unit for shape in shapes)
+        return {"type": "string", "x-unit": unit, "examples": [shape.example for shape in shapes]}
+
+    def _read(self, value: object) -> Amount:
+        if isinstance(value, Amount) and value.dimension in self.dimensions:
+            return value
+        try:
+            dimension, number = parse_any(cast("str | float", value), self.dimensions)
+        except UnitError as error:
+            raise refusal(error.rule, error.value, error.mend) from None
+        return Amount(number, dimension)
 
 
 class Sourced(FrozenModel):
@@ -176,7 +214,7 @@ class SourcedQuantity:
 
 
 def sourced(dimension: str) -> SourcedQuantity:
-    """Mark a sourced field, as in `Annotated[Sourced, sourced("byte")]`; the common ones have names below."""
+    """Mark a field as a number with a source of this dimension; the common ones have names below."""
     return SourcedQuantity(_BOUNDED.get(dimension, Quantity(dimension)))
 
 
@@ -224,6 +262,7 @@ Tokens = Annotated[float, Quantity("token")]
 TokensPerSecond = Annotated[float, Quantity("token_per_s")]
 Hertz = Annotated[float, _BOUNDED["hertz"]]
 Fraction = Annotated[float, _BOUNDED["fraction"]]
+Budget = Annotated[Amount, AnyOf(("flop", "token"))]
 PositiveCount = Annotated[
     int,
     BeforeValidator(partial(_whole, least=1)),

@@ -1,0 +1,57 @@
+"""Find the part of a model that a place in a file belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+def models_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type[BaseModel]]:
+    """Give the models that may stand at a location; a step that leads nowhere names a kind of a union."""
+    annotations: list[object] = [model]
+    for step in location:
+        inner = [found for annotation in annotations for found in _inside(annotation, step)]
+        if inner:
+            annotations = [part for annotation in inner for part in _unfold(annotation)]
+        else:
+            named = [part for part in annotations if getattr(part, "__name__", None) == step]
+            annotations = named or annotations
+    return [part for part in annotations if isinstance(part, type) and issubclass(part, BaseModel)]
+
+
+def field_of(model: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
+    """Give the field that a location ends in; None where that is an entry of a list or a kind of a union."""
+    if not location or not isinstance(location[-1], str):
+        return None
+    found = (owner.model_fields.get(location[-1]) for owner in models_at(model, location[:-1]))
+    return next((field for field in found if field is not None), None)
+
+
+def _inside(annotation: object, step: str | int) -> list[object]:
+    """Give the types of the parts under a key or index."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(step) if isinstance(step, str) else None
+        return [field.annotation] if field is not None else []
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not isinstance(origin, type) or not arguments:
+        return []
+    if issubclass(origin, Mapping):
+        return [arguments[1]] if isinstance(step, str) else []
+    if issubclass(origin, Sequence) and isinstance(step, int):
+        return [argument for argument in arguments if argument is not Ellipsis]
+    return []
+
+
+def _unfold(annotation: object) -> list[object]:
+    """Take unions and Annotated apart."""
+    if get_origin(annotation) is Annotated:
+        return _unfold(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return [part for argument in get_args(annotation) for part in _unfold(argument)]
+    return [annotation]

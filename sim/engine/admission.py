@@ -15,6 +15,10 @@ MAX_INTERRUPTIONS = 1_000_000
 """Interruptions of one play, expected or met, before it is refused; each costs some 20 microseconds and 300 bytes."""
 
 
+MAX_AMOUNT = 1e290
+"""Operations, operations/s, tokens or joules of a run: beyond it, sums leave the range of floats."""
+
+
 def admit(run: TrainingRun, max_interruptions: int = MAX_INTERRUPTIONS) -> None:
     """Refuse a run that contradicts itself, that could never finish, or that would exceed the limit.
 
@@ -85,3 +89,13 @@ def _check(run: TrainingRun) -> None:
     for holds, rule, value in rules:
         if not holds:
             raise ScenarioError(rule, value=str(value), where=f"training {run.name}")
+    amounts = {
+        "operations": run.steps * run.hardware_flop_per_step,
+        "operations/s": run.hardware_flop_per_step / run.step_s,
+        "tokens": run.steps * run.tokens_per_step,
+        "joules": run.useful_s * run.devices * run.power_w_per_device,
+    }
+    for unit, amount in amounts.items():
+        if not amount <= MAX_AMOUNT:
+            rule = f"a run may have at most {MAX_AMOUNT:g} {unit}"
+            raise ScenarioError(rule, value=f"{amount:g}", where=f"training {run.name}")

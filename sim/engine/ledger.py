@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 """Relative rounding that the conservation laws allow."""
 
+SMALLEST = 1e-300
+"""Below this amount a float has no digits left to be conserved."""
+
 FREE = "free"
 
 
@@ -97,10 +100,11 @@ class Ledger:
         """
         totals = self.device_seconds(now_s)
         available = self.capacity * now_s
+        rounding = TOLERANCE * available + SMALLEST
         for account, amount in totals.items():
-            if account in self._provisional and abs(amount) > TOLERANCE * available:
+            if account in self._provisional and abs(amount) > rounding:
                 raise ConservationError(f"account {account!r}: {amount!r} device-seconds were never settled")
-            if amount < -TOLERANCE * available:
+            if amount < -rounding:
                 raise ConservationError(f"account {account!r} is negative: {amount!r} device-seconds")
         _agree("device-seconds", sum(totals.values()), available, f"sum of accounts {totals}", "capacity x time")
         for quantity, purposes in self._amounts.items():
@@ -122,5 +126,5 @@ class Ledger:
 
 
 def _agree(quantity: str, found: float, due: float, what: str, against: str) -> None:
-    if not abs(found - due) <= TOLERANCE * max(abs(found), abs(due)):
+    if not abs(found - due) <= TOLERANCE * max(abs(found), abs(due)) + SMALLEST:
         raise ConservationError(f"{quantity} not conserved: {what} is {found!r}, {against} is {due!r}")

@@ -1,0 +1,116 @@
+"""Write calibration records as files of the catalogue, and make the committed ones again.
+
+python -m sim.calibrate h100-sxm --data ../shared/data/ops
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import yaml as pyyaml
+
+from sim.calibrate.borrow import borrowed
+from sim.calibrate.build import measured
+from sim.calibrate.families import BORROWED, MEASURED
+from sim.errors import UsageError
+from sim.spec import yaml
+from sim.spec.calibration import Calibration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.calibrate.build import Record
+    from sim.calibrate.fitting import Judgement
+    from sim.cost.attention import AttentionCurve
+    from sim.cost.collectives import RankedCurve
+    from sim.cost.roofline import RooflineCurve
+
+Curve: TypeAlias = "RooflineCurve | AttentionCurve | RankedCurve"
+
+LINE = 118
+
+
+def regenerate(name: str, data: Path, folder: Path) -> str:
+    """Give the text of a committed file again: from tables in `data`, or from its base in `folder`.
+
+    Raises UsageError for an unknown family, a missing table, or a missing base.
+    """
+    if name in MEASURED:
+        return dumps(measured(name, data), f"python -m sim.calibrate {name} --data {data.as_posix()}")
+    if name not in BORROWED:
+        known = ", ".join([*MEASURED, *BORROWED])
+        raise UsageError("the family is not known", name, mend=f"choose one of {known}")
+    return dumps(borrowed(name, load(folder / f"{BORROWED[name].base}.yaml")), f"python -m sim.calibrate {name}")
+
+
+def load(path: Path) -> Record:
+    """Read a calibration file back as the record that `dumps` takes. Raises ScenarioError where it is wrong."""
+    record = yaml.validate(Calibration, yaml.load(path)).model_dump(
+        mode="json", exclude_none=True, exclude_defaults=True
+    )
+    return dict(record)
+
+
+def replaced(base: Record, name: str, kind: str, key: str, curve: Curve, judgement: Judgement, source: str) -> Record:
+    """Give a record like `base` with one curve fitted anew: kind 'gemm', 'attention' or 'collectives', key its entry.
+
+    The curve is a dataclass of sim.cost; `source` says what was fitted.
+    """
+    values: Record = {field: _rounded(value) for field, value in dataclasses.asdict(curve).items()}
+    if kind == "collectives":
+        values["ranks"] = [int(count) for count in values["ranks"]]
+    fit = {"status": "fitted", "source": source}
+    fit |= {field: value for field, value in dataclasses.asdict(judgement).items() if value is not None}
+    return base | {"name": name, kind: base[kind] | {key: values | {"fit": fit}}}
+
+
+def dumps(record: Record, command: str) -> str:
+    """Write a record as YAML, units on its times and rates, headed by the command that made it; checks it first.
+
+    Raises ScenarioError when the record is no calibration.
+    """
+    body = pyyaml.dump(_with_units(record), Dumper=_Dumper, sort_keys=False, width=LINE, allow_unicode=True)
+    text = f"# Made by: {command}\n{body}"
+    yaml.validate(Calibration, yaml.loads(text, str(record.get("name", "calibration"))))
+    return text
+
+
+class _Dumper(pyyaml.SafeDumper):
+    """Mappings as blocks, lists of numbers on one line."""
+
+
+def _one_line(dumper: pyyaml.SafeDumper, values: list[Any]) -> pyyaml.Node:
+    flow = not any(isinstance(value, str) and " " in value and len(value) > LINE // 4 for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+
+
+_Dumper.add_representer(list, _one_line)
+
+
+def _with_units(record: Record) -> Record:
+    ready: Record = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            ready[key] = _with_units(value)
+        elif isinstance(value, list):
+            ready[key] = [_quantity(key, each) for each in value]
+        else:
+            ready[key] = _quantity(key, value)
+    return ready
+
+
+def _quantity(key: str, value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    if key.endswith("flop_per_s"):
+        return f"{value / 1e12:.6g} TFLOP/s"
+    if key.endswith("bytes_per_s"):
+        return f"{value / 1e9:.6g} GB/s"
+    return f"{value * 1e6:.4g} us" if key.endswith("_s") else value
+
+
+def _rounded(value: float | tuple[float, ...]) -> float | list[float]:
+    if isinstance(value, tuple):
+        return [float(f"{each:.4g}") for each in value]
+    return float(f"{value:.4g}")

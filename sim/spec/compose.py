@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sim.errors import ScenarioError
-from sim.spec.document import Document, Node, Source, problem_at
+from sim.spec.document import LINE, Document, Node, Source, problem_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_DEPTH = 64
 """Collections inside each other."""
 MAX_NODES = 200_000
-"""Values in one file, each alias counted as what it stands for."""
+"""Values and keys in one file, each alias counted as what it stands for."""
 MAX_ALIASES = 1_000
 """References (`*name`) in one file."""
 MAX_KEY = 256
@@ -27,9 +31,12 @@ MAX_KEY = 256
 MAX_DIGITS = 64
 """Digits of a whole number; Python takes quadratic time to read more."""
 
-_NULL = re.compile(r"~|null|Null|NULL|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
+_CONSTANTS = (
+    dict.fromkeys(("", "~", "null", "Null", "NULL"), None)
+    | dict.fromkeys(("true", "True", "TRUE"), True)
+    | dict.fromkeys(("false", "False", "FALSE"), False)
+)
+_NUMBER_STARTS = frozenset("+-.0123456789")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -51,9 +58,9 @@ def compose(source: Source) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(source, error) from None
     except yaml.YAMLError as error:
-        raise problem_at(source, 0, 0, "this is not YAML", value=str(error)) from None
+        raise problem_at(source, 0, "this is not YAML", value=str(error)) from None
     if builder.document is None:
-        raise problem_at(source, 0, 0, "there is nothing in it", mend="`sim new training` writes a file to start from")
+        raise problem_at(source, 0, "there is nothing in it", mend="`sim new training` writes a file to start from")
     return builder.document
 
 
@@ -67,64 +74,68 @@ class _Open:
     key: str | None = None
 
 
-@dataclass(slots=True)
 class _Builder:
     """Take events one by one; an explicit stack, so that depth costs no recursion."""
 
-    source: Source
-    document: Document | None = None
-    open: list[_Open] = field(default_factory=list)
-    anchors: dict[str, tuple[object, Node] | None] = field(default_factory=dict)
-    nodes: int = 0
-    aliases: int = 0
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.document: Document | None = None
+        self.open: list[_Open] = []
+        self.anchors: dict[str, tuple[object, Node | int] | None] = {}
+        self.nodes = 0
+        self.aliases = 0
+        self.take_by_type: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.SequenceStartEvent: self._start,
+            yaml.MappingStartEvent: self._start,
+            yaml.SequenceEndEvent: self._end,
+            yaml.MappingEndEvent: self._end,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+        }
 
     def take(self, event: yaml.Event) -> None:
         """Add what one event says."""
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._start(event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._end()
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event)
-        elif isinstance(event, yaml.DocumentStartEvent) and self.document is not None:
+        take = self.take_by_type.get(type(event))
+        if take is not None:
+            take(event)
+
+    def _document(self, event: yaml.DocumentStartEvent) -> None:
+        if self.document is not None:
             raise self._refusal(event, "a file holds one document", mend="remove what follows the line '---'")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        self._no_tag(event)
+        self._count(event, 1)
+        if event.tag is not None:
+            raise self._tag_refusal(event)
         if self._wants_key():
             self._key(event)
             return
-        node = self._node(event)
         data = self._resolve(event) if event.implicit[0] else event.value
-        self._anchor(event.anchor, data, node)
-        self._add(data, node)
+        place = _place(event)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (data, place)
+        self._add(data, place)
 
     def _start(self, event: yaml.CollectionStartEvent) -> None:
-        self._no_tag(event)
+        self._count(event, 1)
+        if event.tag is not None:
+            raise self._tag_refusal(event)
         if self._wants_key():
             raise self._refusal(event, "a key is a single text", mend="quote it if it begins with [ or {")
         if len(self.open) >= MAX_DEPTH:
             raise self._refusal(event, f"collections stand at most {MAX_DEPTH} deep inside each other")
-        node = self._node(event)
-        data: dict[str, object] | list[object]
-        if isinstance(event, yaml.MappingStartEvent):
-            node.children, node.keys, data = {}, {}, {}
-        else:
-            node.children, data = [], []
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        node = Node(self.source, _place(event), {} if mapping else [], {} if mapping else None, height=1)
         if event.anchor is not None:
             # Known, but not finished: a reference to it from inside has no end.
             self.anchors[event.anchor] = None
-        self.open.append(_Open(node, data, event.anchor))
+        self.open.append(_Open(node, {} if mapping else [], event.anchor))
 
-    def _end(self) -> None:
+    def _end(self, _: yaml.CollectionEndEvent) -> None:
         done = self.open.pop()
-        children = done.node.children or ()
-        parts = children.values() if isinstance(children, dict) else children
-        done.node.height = 1 + max((part.height for part in parts), default=0)
-        done.node.size = 1 + sum(part.size for part in parts)
-        self._anchor(done.anchor, done.data, done.node)
+        if done.anchor is not None:
+            self.anchors[done.anchor] = (done.data, done.node)
         self._add(done.data, done.node)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
@@ -132,18 +143,19 @@ class _Builder:
         if self._wants_key():
             raise self._refusal(event, "a key is a single text, not a reference", value=f"*{name}")
         if name not in self.anchors:
-            raise self._refusal(event, f"'*{name[:MAX_KEY]}' refers to nothing", mend="quote a text that begins with *")
+            rule = f"'*{name[:MAX_KEY]}' refers to nothing"
+            raise self._refusal(event, rule, mend="quote a text that begins with *")
         target = self.anchors[name]
         if target is None:
             raise self._refusal(event, f"'*{name[:MAX_KEY]}' refers to the collection that it stands in")
-        data, node = target
+        data, part = target
         self.aliases += 1
         if self.aliases > MAX_ALIASES:
             raise self._refusal(event, f"a file holds at most {MAX_ALIASES:,} references")
-        if len(self.open) + node.height > MAX_DEPTH:
+        if isinstance(part, Node) and len(self.open) + part.height > MAX_DEPTH:
             raise self._refusal(event, f"collections stand at most {MAX_DEPTH} deep inside each other")
-        self._count(event, node.size)
-        self._add(data, node)
+        self._count(event, part.size if isinstance(part, Node) else 1)
+        self._add(data, part)
 
     def _key(self, event: yaml.ScalarEvent) -> None:
         """Take a key as the text that it is: no, 1 and 1.0 are names here."""
@@ -157,7 +169,7 @@ class _Builder:
             rule = "merging with '<<' is not part of YAML 1.2" if key else "a key is missing before ':'"
             raise self._refusal(event, rule, mend="write the keys out" if key else "")
         if keys is not None and key in keys:
-            rule = f"the key '{key}' stands twice in one mapping; first in line {keys[key][0] + 1}"
+            rule = f"the key '{key}' stands twice in one mapping; first in line {keys[key] // LINE + 1}"
             raise self._refusal(event, rule, value=key, mend="remove one of them")
         if keys is not None:
             keys[key] = _place(event)
@@ -166,6 +178,10 @@ class _Builder:
     def _resolve(self, event: yaml.ScalarEvent) -> object:
         """Give a plain scalar its type by the YAML 1.2 core schema."""
         text: str = event.value
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
+        if text[0] not in _NUMBER_STARTS:
+            return text
         if _INTEGER.fullmatch(text):
             if len(text) > MAX_DIGITS:
                 raise self._refusal(event, f"a whole number has at most {MAX_DIGITS} digits", value=text)
@@ -177,56 +193,49 @@ class _Builder:
             return number + 0.0  # makes -0.0 a plain zero
         if _NOT_FINITE.fullmatch(text):
             raise self._refusal(event, "a number is finite here", value=text, mend="leave the key out for 'no limit'")
-        for pattern, value in ((_NULL, None), (_TRUE, True), (_FALSE, False)):
-            if pattern.fullmatch(text):
-                return value
         return text
 
     def _wants_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1].data, dict) and self.open[-1].key is None
 
-    def _no_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        if event.tag is not None:
-            raise self._refusal(
-                event, "tags are not used here", value=event.tag, mend="quote a text that begins with !"
-            )
-
-    def _node(self, event: yaml.Event) -> Node:
-        self._count(event, 1)
-        return Node(self.source, *_place(event))
-
     def _count(self, event: yaml.Event, more: int) -> None:
         self.nodes += more
         if self.nodes > MAX_NODES:
-            rule = f"a file holds at most {MAX_NODES:,} values, references counted as what they stand for"
+            rule = f"a file holds at most {MAX_NODES:,} values and keys, references counted as what they stand for"
             raise self._refusal(event, rule, mend="split the file, or generate fewer entries")
 
-    def _anchor(self, name: str | None, data: object, node: Node) -> None:
-        if name is not None:
-            self.anchors[name] = (data, node)
-
-    def _add(self, data: object, node: Node) -> None:
+    def _add(self, data: object, part: Node | int) -> None:
         """Put a finished value where it belongs."""
         if not self.open:
-            self.document = Document(data, node)
+            self.document = Document(data, part if isinstance(part, Node) else Node(self.source, part))
             return
         current = self.open[-1]
-        if isinstance(current.data, list) and isinstance(current.node.children, list):
+        node = current.node
+        if isinstance(part, Node):
+            node.size += part.size
+            node.height = max(node.height, 1 + part.height)
+        else:
+            node.size += 1
+        if isinstance(current.data, list) and isinstance(node.children, list):
             current.data.append(data)
-            current.node.children.append(node)
-        elif isinstance(current.data, dict) and isinstance(current.node.children, dict) and current.key is not None:
+            node.children.append(part)
+        elif isinstance(current.data, dict) and isinstance(node.children, dict) and current.key is not None:
+            node.size += 1
             current.data[current.key] = data
-            current.node.children[current.key] = node
+            node.children[current.key] = part
             current.key = None
 
+    def _tag_refusal(self, event: yaml.NodeEvent) -> ScenarioError:
+        value = getattr(event, "tag", "")
+        return self._refusal(event, "tags are not used here", value=value, mend="quote a text that begins with !")
+
     def _refusal(self, event: yaml.Event, rule: str, *, value: object = "", mend: str = "") -> ScenarioError:
-        return problem_at(self.source, *_place(event), rule, value=value, mend=mend)
+        return problem_at(self.source, _place(event), rule, value=value, mend=mend)
 
 
-def _place(event: yaml.Event) -> tuple[int, int]:
-    """Give line and column, counted from 0."""
+def _place(event: yaml.Event) -> int:
     mark = event.start_mark
-    return (mark.line, mark.column) if mark is not None else (0, 0)
+    return 0 if mark is None else mark.line * LINE + mark.column
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> ScenarioError:
@@ -251,4 +260,4 @@ def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> ScenarioError:
         problem, mend = "a bracket, brace or quote opens here and is not closed", "close it, or add the missing comma"
     elif "expected ':'" in problem or "expected key" in problem or "expected <block end>" in problem:
         problem, mend = "a 'key: value' is expected here", "check the indentation of this line and the one above"
-    return problem_at(source, line, column, problem, mend=mend)
+    return problem_at(source, line * LINE + column, problem, mend=mend)

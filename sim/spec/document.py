@@ -48,30 +48,33 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+LINE = 2**32
+"""A place in a text is one integer, line x LINE + column, both counted from 0: a file may hold 200,000 of them."""
+
+
 @dataclass(slots=True)
 class Node:
     """Where one value stands, and where its parts do."""
 
     source: Source
-    line: int
-    """Counted from 0, as the parser does."""
-    column: int
-    children: dict[str, Node] | list[Node] | None = None
-    """By key or by index; None for a scalar."""
-    keys: dict[str, tuple[int, int]] | None = None
-    """Line and column of each key of a mapping."""
+    place: int
+    children: dict[str, Node | int] | list[Node | int] | None = None
+    """The parts of a collection, by key or index; of a scalar only its place in the same source."""
+    keys: dict[str, int] | None = None
+    """The place of each key of a mapping."""
     size: int = 1
-    """Values in it, each alias counted as what it stands for."""
+    """Values and keys in it, each alias counted as what it stands for."""
     height: int = 0
     """Collections inside each other, itself included."""
 
     def child(self, step: str | int) -> Node | None:
         """Give the part under a key or index; None where there is none."""
+        part: Node | int | None = None
         if isinstance(self.children, dict) and isinstance(step, str):
-            return self.children.get(step)
-        if isinstance(self.children, list) and isinstance(step, int) and 0 <= step < len(self.children):
-            return self.children[step]
-        return None
+            part = self.children.get(step)
+        elif isinstance(self.children, list) and isinstance(step, int) and 0 <= step < len(self.children):
+            part = self.children[step]
+        return Node(self.source, part) if isinstance(part, int) else part
 
 
 class FileError(SimError):
@@ -106,45 +109,45 @@ class Document:
 
     def position(self, path: Path = (), *, key: bool = False) -> Position:
         """Give the place of a value, or of its key; of the nearest part around it where it is not in the file."""
-        source, line, column = self._place(path, key=key)
-        return Position(source.name, line + 1, column + 1) if source.has_lines else Position(source.name)
+        return _position(*self._place(path, key=key))
 
     def snippet(self, path: Path = (), *, key: bool = False) -> str:
         """Show the source line of a value with a caret below its place; empty for a command-line argument."""
-        source, line, column = self._place(path, key=key)
-        return caret_snippet(source, line, column)
+        return caret_snippet(*self._place(path, key=key))
 
     def problem(self, path: Path, rule: str, *, value: object = "", mend: str = "", key: bool = False) -> ScenarioError:
         """Build the error for one wrong value of the file."""
-        source, line, column = self._place(path, key=key)
-        return problem_at(source, line, column, rule, value=value, mend=mend)
+        return problem_at(*self._place(path, key=key), rule, value=value, mend=mend)
 
-    def _place(self, path: Path, *, key: bool) -> tuple[Source, int, int]:
-        node = self.root
-        place = node.line, node.column
+    def _place(self, path: Path, *, key: bool) -> tuple[Source, int]:
+        node, place = self.root, self.root.place
         for depth, step in enumerate(path, start=1):
             inner = node.child(step)
             if inner is None:
                 break
-            place = inner.line, inner.column
+            place = inner.place
             # Where --set replaced a value, its key stands in the file: then both are shown as the argument.
             if key and depth == len(path) and inner.source is node.source and node.keys and isinstance(step, str):
                 place = node.keys[step]
             node = inner
-        return node.source, *place
+        return node.source, place
 
 
-def problem_at(
-    source: Source, line: int, column: int, rule: str, *, value: object = "", mend: str = ""
-) -> ScenarioError:
-    """Build the error for a place in a text, line and column counted from 0."""
-    position = Position(source.name, line + 1, column + 1) if source.has_lines else Position(source.name)
-    problem = FileError(rule, brief(value), str(position), mend, caret_snippet(source, line, column))
+def problem_at(source: Source, place: int, rule: str, *, value: object = "", mend: str = "") -> ScenarioError:
+    """Build the error for a place in a text."""
+    where = str(_position(source, place))
+    problem = FileError(rule, brief(value), where, mend, caret_snippet(source, place))
     return ScenarioError(problem.rule, problem.value, problem.where, problem.mend, (problem,))
 
 
-def caret_snippet(source: Source, line: int, column: int) -> str:
+def _position(source: Source, place: int) -> Position:
+    line, column = divmod(place, LINE)
+    return Position(source.name, line + 1, column + 1) if source.has_lines else Position(source.name)
+
+
+def caret_snippet(source: Source, place: int) -> str:
     """Show one line of a text, cut to a window, with a caret below one of its columns."""
+    line, column = divmod(place, LINE)
     if not source.has_lines or line >= len(source.lines):
         return ""
     text = source.lines[line]

@@ -43,11 +43,13 @@ def _replaced(data: object, node: Node, steps: list[str], new: Document, name: s
         return new.data, new.root
     if isinstance(data, dict) and isinstance(node.children, dict):
         key, rest = _longest_key(data, steps)
-        inner = _replaced(data[key], node.children[key], rest, new, name) if key in data else _nested(rest, new)
+        part = node.child(key)
+        inner = _nested(rest, new) if part is None else _replaced(data[key], part, rest, new, name)
         return data | {key: inner[0]}, replace(node, children=node.children | {key: inner[1]})
     if isinstance(data, list) and isinstance(node.children, list):
         index = _index(steps[0], data, name)
-        inner = _replaced(data[index], node.children[index], steps[1:], new, name)
+        part = node.child(index) or node
+        inner = _replaced(data[index], part, steps[1:], new, name)
         children = [*node.children[:index], inner[1], *node.children[index + 1 :]]
         return [*data[:index], inner[0], *data[index + 1 :]], replace(node, children=children)
     if data is None:
@@ -69,7 +71,7 @@ def _nested(steps: list[str], new: Document) -> tuple[object, Node]:
     """Wrap the new value in the mappings that lead to it."""
     data, node = new.data, new.root
     for step in reversed(steps):
-        data, node = {step: data}, Node(new.root.source, 0, 0, children={step: node}, keys={step: (0, 0)})
+        data, node = {step: data}, Node(new.root.source, 0, {step: node}, {step: 0})
     return data, node
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sim.errors import ScenarioError
 from sim.spec.compose import compose
-from sim.spec.document import Document, Position, Source, problem_at
+from sim.spec.document import LINE, Document, Position, Source, problem_at
 from sim.spec.override import apply_override
 from sim.spec.validate import validate
 
@@ -69,7 +69,9 @@ def _compose_bytes(content: bytes, name: str) -> Document:
         before_text = text[: odd.start()]
         line, column = before_text.count("\n"), odd.start() - (before_text.rfind("\n") + 1)
         value = f"U+{ord(odd[0]):04X}"
-        raise problem_at(source, line, column, "control characters are not allowed", value=value, mend="remove it")
+        raise problem_at(
+            source, line * LINE + column, "control characters are not allowed", value=value, mend="remove it"
+        )
     return compose(source)
 
 

@@ -64,7 +64,7 @@ def fit(
         return np.asarray(seconds)
 
     parameters = [
-        fitting.Parameter(0.6, 0.05, 1.6),
+        fitting.Parameter(0.6, 0.05, 1.0),
         fitting.Parameter(500.0, 0.0, 1e4),
         fitting.Parameter(1e4, 0.0, 1e6),
         fitting.Parameter(0.6, 0.05, 1.0),

@@ -26,6 +26,8 @@ COLLECTIVES = {
 }
 STATIC_OVERHEAD_S = 4e-6
 """Overhead of a product whose activation is quantised already: that of the bf16 product of the same library."""
+LEAST_TRANSFER = 2**20
+"""Bytes of the smallest transfer between two devices that is fitted: activations of a pipeline are larger."""
 
 NETWORK: Record = {
     "bandwidth_fraction": 0.96,
@@ -50,7 +52,9 @@ def measured(name: str, folder: Path) -> Record:
     if name not in MEASURED:
         raise UsageError("a family with measurements is needed", name, mend=f"choose one of {', '.join(MEASURED)}")
     family = MEASURED[name]
-    record: Record = {"name": name, "title": family.title, "notes": list(family.notes)}
+    record: Record = {"name": name, "title": family.title}
+    if family.notes:
+        record["notes"] = list(family.notes)
     record["gemm"] = _gemm(family, folder / "aic_gemm.parquet")
     record["attention"] = _attention(family, folder / "aic_attention_prefill.parquet")
     record["collectives"] = _collectives(family, folder)
@@ -74,7 +78,7 @@ def _gemm(family: Measured, path: Path) -> Record:
         if key == "bf16":
             del record["quantisation_bytes"]
         else:
-            record["static_overhead_s"] = STATIC_OVERHEAD_S
+            record["static_overhead_s"] = min(STATIC_OVERHEAD_S, record["overhead_s"])
         note = None if key == "bf16" else "The measured call quantises the activation itself, from 16 bit."
         rows = f"rows system={family.system}, framework=TRTLLM, gemm_dtype={label}, n and k >= {gemm.LEAST_SIDE}"
         found[key] = record | _reference(peak, family.memory) | _fit(path, rows, OPERATORS, judgement, note)
@@ -89,7 +93,7 @@ def _attention(family: Measured, path: Path) -> Record:
         lent = _rounded({"half_head_dim": curve.half_head_dim})["half_head_dim"]
     found: Record = {}
     for key, label, peak in (("bf16", "bfloat16", family.bf16), ("fp8", "fp8", family.eight_bit)):
-        if peak is None:
+        if peak is None or (key == "fp8" and not family.eight_bit_attention):
             continue
         curve, judgement = _fit_attention(family, path, label, peak, lent)
         rows = f"rows system={family.system}, attn_dtype=kv_cache_dtype={label}, window_size=0, isl >= 256"
@@ -138,12 +142,14 @@ def _pair(family: Measured, folder: Path, exchange: Record) -> Record:
     path = folder / "vidur_network.csv.gz"
     where = {"sku": family.pair, "collective": "send_recv", "devices_per_node": "2"}
     table = tables.read(path, ("bytes", "median_ms"), where)
+    large = table["bytes"] >= LEAST_TRANSFER
     values, judgement = collective.fit_curve(
-        "point_to_point", table["bytes"], table["median_ms"] * 1e-3, 2, family.link * 1e9
+        "point_to_point", table["bytes"][large], table["median_ms"][large] * 1e-3, 2, family.link * 1e9
     )
     latency_s, fraction, ramp_s = values
-    record = _rounded({"ranks": [2], "latency_s": [latency_s], "bandwidth_fraction": [fraction], "ramp_s": [ramp_s]})
-    rows = f"rows sku={family.pair}, collective=send_recv, devices_per_node=2"
+    record: Record = {"ranks": [2]}
+    record |= _rounded({"latency_s": [latency_s], "bandwidth_fraction": [fraction], "ramp_s": [ramp_s]})
+    rows = f"rows sku={family.pair}, collective=send_recv, devices_per_node=2, bytes >= {LEAST_TRANSFER}"
     return record | {"bandwidth_bytes_per_s": family.link * 1e9} | _fit(path, rows, PAIRS, judgement)
 
 
@@ -179,8 +185,12 @@ def _fit(
 
 
 def _rounded(record: Record) -> Record:
-    """Keep four significant digits: more than the measurements hold."""
+    """Keep four significant digits, more than the measurements hold; what a fit drove to nothing is 0."""
     return {
-        key: [float(f"{each:.4g}") for each in value] if isinstance(value, list) else float(f"{value:.4g}")
-        for key, value in record.items()
+        key: [_short(key, each) for each in v] if isinstance(v, list) else _short(key, v) for key, v in record.items()
     }
+
+
+def _short(key: str, value: float) -> float:
+    negligible = 1e-9 if key.endswith("_s") else 1e-3
+    return float(f"{value:.4g}") if value > negligible else 0.0

@@ -27,7 +27,6 @@ class Measured:
     link: float
     eight_bit: float | None = None
     four_bit: float | None = None
-    int8: float | None = None
     nccl: str = "2.29.2"
     """Version of NCCL whose table is used."""
     ranks: tuple[int, ...] = (2, 4, 8)
@@ -40,6 +39,8 @@ class Measured:
     """Chip in the table of memory-bound operators."""
     head_dim_of: str | None = None
     """System that lends the constant of the head dimension, where the table holds one head dimension."""
+    eight_bit_attention: bool = True
+    """Whether the table's fp8 attention is one kernel: on consumer chips it mixes two, four times apart."""
     notes: tuple[str, ...] = ()
 
 
@@ -61,7 +62,7 @@ class Borrowed:
 MEASURED = {
     "a100-sxm": Measured(
         "A100 SXM; TensorRT-LLM 1.0.0, NCCL 2.27.3",
-        "a100_sxm", 312, 2039, 40, 300, int8=624, nccl="2.27.3",
+        "a100_sxm", 312, 2039, 40, 300, nccl="2.27.3",
         pair="a100_dgx", vector="a100", head_dim_of="l40s",
         notes=("The attention table holds head_dim 128 alone: half_head_dim is that of the L40S.",),
     ),
@@ -91,12 +92,12 @@ MEASURED = {
     ),
     "l40s": Measured(
         "L40S on PCIe 4; TensorRT-LLM 1.3.0rc20, NCCL 2.27.3",
-        "l40s", 362.05, 864, 96, 32, eight_bit=733, nccl="2.27.3", ranks=(2,),
+        "l40s", 362.05, 864, 96, 32, eight_bit=733, nccl="2.27.3", ranks=(2,), eight_bit_attention=False,
         notes=("Collectives at 4 and 8 ranks (2 to 6 GB/s) come from a badly routed host: that of 2 ranks stands in.",),
     ),
     "rtx-pro-6000": Measured(
         "RTX PRO 6000 Blackwell Server Edition on PCIe 5; TensorRT-LLM 1.3.0rc20, NCCL 2.29.2",
-        "rtx_pro_6000_server", 467.8, 1792, 128, 64, eight_bit=935.6, four_bit=1871.2,
+        "rtx_pro_6000_server", 467.8, 1792, 128, 64, eight_bit=935.6, four_bit=1871.2, eight_bit_attention=False,
     ),
 }  # fmt: skip
 

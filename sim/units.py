@@ -174,6 +174,8 @@ def _take_apart(text: str | float, wanted: Dimension) -> tuple[float, str, Unit 
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise _refusal(text, f"is not a quantity; {wanted.noun} is needed here", wanted)
     if not isinstance(text, str):
+        if text != text:  # noqa: PLR0124 - math.isnan cannot take a large int
+            raise _refusal(text, f"is not a number; {wanted.noun} is needed here", wanted)
         try:
             return float(text), "", None
         except OverflowError:
@@ -195,8 +197,6 @@ def _take_apart(text: str | float, wanted: Dimension) -> tuple[float, str, Unit 
 
 def _finite(number: float, factor: float, text: str | float, wanted: Dimension) -> float:
     """Give number x factor, or refuse what is no amount."""
-    if math.isnan(number):
-        raise _refusal(text, f"is not a number; {wanted.noun} is needed here", wanted)
     value = number * factor
     if math.isinf(value):
         raise _refusal(text, "is larger than this program can hold", wanted)

@@ -36,6 +36,10 @@ def test_every_unit_is_worth_what_pint_says(registry):
     assert len(unit_table()) > 500
 
 
+def test_every_unit_can_be_typed():
+    assert [name for name in unit_table() if not units.QUANTITY.fullmatch(f"1 {name}")] == []
+
+
 @given(number=NUMBERS, above=NAMES, below=NAMES)
 def test_random_quantities_are_worth_what_pint_says(registry, number, above, below):
     text = f"{number!r} {above}/{below}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from sim.errors import CatalogError
-from sim.spec import yaml
+from sim.spec import validate, yaml
 
 if TYPE_CHECKING:
     from sim.spec.calibration import Calibration
@@ -32,6 +32,7 @@ _SCHEMAS = {
 }
 KINDS: tuple[str, ...] = tuple(_SCHEMAS)
 """Kinds of entries, each a folder of the catalogue."""
+_LONGEST_NAME = 64
 
 
 @overload
@@ -62,7 +63,7 @@ def load(kind: str, name: str) -> FrozenModel:
     True
     """
     file = path(kind, name)
-    entry = yaml.validate(_schema(kind), yaml.load(file))
+    entry = validate.validate(_schema(kind), yaml.load(file))
     if getattr(entry, "name", name) != name:
         raise CatalogError(
             "an entry has the name of its file",
@@ -96,6 +97,7 @@ def path(kind: str, name: str) -> Path:
     """
     known = names(kind)
     if name not in known:
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
         near = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.5)
         near += [other for other in known if name and name.lower() in other and other not in near][:4]
         mend = f"did you mean {' or '.join(near)}?" if near else f"sim list {kind} shows all {len(known)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from sim.spec.quantity import (
     FrozenModel,
@@ -29,7 +29,19 @@ from sim.spec.quantity import (
 )
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$", max_length=64)]
-Precision = Literal["fp64", "fp64_matrix", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8"]
+PRECISIONS = ("fp64", "fp64_matrix", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8")
+"""Number formats that have a peak of their own; fp64_matrix is fp64 in the matrix units."""
+
+
+def _known_precision(name: str) -> str:
+    if name not in PRECISIONS:
+        raise refusal("no such number format", name, f"one of {', '.join(PRECISIONS)}")
+    return name
+
+
+Precision = Annotated[
+    str, AfterValidator(_known_precision), WithJsonSchema({"type": "string", "enum": list(PRECISIONS)})
+]
 Generation = Literal[
     "volta",
     "turing",
@@ -91,7 +103,7 @@ class Accelerator(FrozenModel):
     clock_hz: SourcedHertz | None = None
     """Boost clock; where flop_per_unit_clock is given, the clock at which the peak is stated."""
     flop_per_unit_clock: SourcedFlop | None = None
-    """Dense bf16 (else fp16) operations of one unit in one clock: units x clock x this = peak."""
+    """Dense 16-bit operations of one unit in one clock: units x clock x this = the faster 16-bit peak."""
 
     scale_up_kind: str | None = None
     """Name of the network that shares memory-like bandwidth, such as NVLink 4."""
@@ -117,8 +129,8 @@ class Accelerator(FrozenModel):
     """Node in the catalogue that is meant when a scenario names none."""
     fabric: Slug | None = None
     """Fabric in the catalogue that is meant when a scenario names none."""
-    calibration: Slug | None = None
-    """Calibration family whose efficiency curves hold for this chip; none for an ideal machine."""
+    calibration: Slug = "generic"
+    """Calibration family whose efficiency curves hold for this chip; an ideal machine does not use them."""
     calibration_note: str | None = None
     """Says so where the curves were measured on another chip."""
     notes: str | None = None
@@ -130,7 +142,7 @@ class Accelerator(FrozenModel):
         return self.memory_bytes is None and self.memory_bandwidth_bytes_per_s is None
 
     @model_validator(mode="after")
-    def _memory_has_both_or_none(self) -> Accelerator:
+    def _parts_belong_together(self) -> Accelerator:
         if (self.memory_bytes is None) != (self.memory_bandwidth_bytes_per_s is None):
             raise refusal(
                 "memory_bytes and memory_bandwidth_bytes_per_s belong together",
@@ -187,14 +199,14 @@ class Node(FrozenModel):
 
 
 class FabricLevel(FrozenModel):
-    """One tier of a network, from the nearest to the widest."""
+    """Groups of accelerators in which a network blocks nothing, and what leaves such a group."""
 
     name: str
-    """Name of the tier, such as leaf, pod or spine."""
+    """Name of the group, such as pod, or of the tier that joins all groups, such as spine."""
     devices: PositiveCount | None = None
-    """Accelerators that one group at this tier joins; none for the rest of the cluster."""
+    """Accelerators in one group; none for the whole cluster."""
     oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
-    """Bandwidth below over bandwidth above this tier: 7 means that one seventh passes."""
+    """Bandwidth inside a group over what leaves it: 7 means that one seventh of the line rate leaves."""
 
 
 class Fabric(FrozenModel):
@@ -234,6 +246,12 @@ class Fabric(FrozenModel):
         sizes = [level.devices for level in self.levels]
         if None in sizes[:-1]:
             raise refusal("only the widest level may leave its devices open", mend="give devices to the others")
+        if sizes[-1] is None and self.levels[-1].oversubscription > 1:
+            raise refusal(
+                "nothing leaves the whole cluster, so the level without devices has no oversubscription",
+                str(self.levels[-1].oversubscription),
+                "give it to the level below, as the share that leaves its groups",
+            )
         known = [size for size in sizes if size is not None]
         if known != sorted(set(known)):
             raise refusal(

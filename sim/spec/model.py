@@ -55,6 +55,8 @@ class Experts(FrozenModel):
     """Inner width of one routed expert."""
     shared_ffn_hidden: PositiveCount | None = None
     """Inner width of one shared expert; as the routed ones where none is given."""
+    shared_gate: bool = False
+    """Whether a learned scalar weighs the shared experts (Qwen2)."""
     dense_layers: Count = 0
     """Layers at the bottom that are dense."""
     every: PositiveCount = 1

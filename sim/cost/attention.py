@@ -9,8 +9,12 @@ fill the chip (batch x heads x sequence). Query heads that share keys and values
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sim.cost.roofline import Numbers, memory_bound_s
+
+if TYPE_CHECKING:
+    from sim.spec.calibration import Attention
 
 BACKWARD_OVER_FORWARD = 2.5
 """Five matrix products against two: the scores are computed again (FlashAttention-2, Dao 2023, section 3.1)."""
@@ -30,6 +34,18 @@ class AttentionCurve:
     half_rows: float
     memory_efficiency: float
     overhead_s: float
+
+    @classmethod
+    def of(cls, attention: Attention) -> AttentionCurve:
+        """Take the curve from a calibration file."""
+        return cls(
+            attention.compute_efficiency,
+            attention.half_sequence,
+            attention.half_head_dim,
+            attention.half_rows,
+            attention.memory_efficiency,
+            attention.overhead_s,
+        )
 
 
 def attention_flop(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.cost.roofline import Numbers
+    from sim.spec import calibration
 
 Collective: TypeAlias = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point"]
 
@@ -44,6 +45,12 @@ class RankedCurve:
     latency_s: tuple[float, ...]
     bandwidth_fraction: tuple[float, ...]
     ramp_s: tuple[float, ...]
+
+    @classmethod
+    def of(cls, collective: calibration.Collective) -> RankedCurve:
+        """Take the curves from a calibration file."""
+        ranks = tuple(float(count) for count in collective.ranks)
+        return cls(ranks, collective.latency_s, collective.bandwidth_fraction, collective.ramp_s)
 
     def at(self, ranks: Numbers) -> CollectiveCurve:
         """Give the curve at a number of ranks (at least 1)."""
@@ -70,6 +77,14 @@ class DomainLevel:
     pair_bandwidth_bytes_per_s: Numbers
     curves: Mapping[Collective, CollectiveCurve | RankedCurve]
 
+    @classmethod
+    def of(
+        cls, measured: calibration.Calibration, bandwidth_bytes_per_s: Numbers, pair_bandwidth_bytes_per_s: Numbers
+    ) -> DomainLevel:
+        """Take the curves from a calibration file, for links of these bandwidths in B/s."""
+        curves = {kind: RankedCurve.of(collective) for kind, collective in measured.collectives.items()}
+        return cls(bandwidth_bytes_per_s, pair_bandwidth_bytes_per_s, curves)
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkLevel:
@@ -84,6 +99,29 @@ class NetworkLevel:
     pair_fraction: Numbers = 1.0
     ramp_s: Numbers = 0.0
     oversubscription: Numbers = 1.0
+
+    @classmethod
+    def of(
+        cls,
+        network: calibration.Network,
+        bandwidth_bytes_per_s: Numbers,
+        latency_s: Numbers = 0.0,
+        bandwidth_fraction: Numbers | None = None,
+        oversubscription: Numbers = 1.0,
+    ) -> NetworkLevel:
+        """Take what is reached from a calibration file, for links of this bandwidth in B/s.
+
+        latency_s is that of the fabric, on top of the library's; bandwidth_fraction that of the fabric, where known.
+        """
+        fraction = network.bandwidth_fraction if bandwidth_fraction is None else bandwidth_fraction
+        return cls(
+            bandwidth_bytes_per_s,
+            network.hop_latency_s + latency_s,
+            fraction,
+            network.pair_fraction,
+            network.ramp_s,
+            oversubscription,
+        )
 
 
 @dataclass(frozen=True, slots=True)

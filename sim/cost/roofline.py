@@ -9,10 +9,13 @@ numpy arrays and broadcast; `flop` and `bytes_moved` are exact counts, seconds a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sim.spec.calibration import Gemm
 
 Numbers: TypeAlias = float | npt.NDArray[np.float64]
 
@@ -31,9 +34,15 @@ class RooflineCurve:
     overhead_s: float
     quantisation_bytes: float = 0.0
 
-    def without_quantisation(self, overhead_s: float) -> RooflineCurve:
-        """Give the curve of an operand already in the right format, with the overhead of such a call, in s."""
-        return RooflineCurve(self.compute_efficiency, self.memory_efficiency, self.power, overhead_s)
+    @classmethod
+    def of(cls, gemm: Gemm, *, quantised: bool = False) -> RooflineCurve:
+        """Take the curve from a calibration file; `quantised` where the operator before has cast the activation."""
+        if quantised:
+            static_s = gemm.overhead_s if gemm.static_overhead_s is None else gemm.static_overhead_s
+            return cls(gemm.compute_efficiency, gemm.memory_efficiency, gemm.power, static_s)
+        return cls(
+            gemm.compute_efficiency, gemm.memory_efficiency, gemm.power, gemm.overhead_s, gemm.quantisation_bytes
+        )
 
 
 IDEAL = RooflineCurve(1.0, 1.0, float("inf"), 0.0)

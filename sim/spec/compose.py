@@ -56,7 +56,7 @@ def compose(source: Source) -> Document:
         for event in yaml.parse(source.text, Loader=_LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(source, error) from None
+        raise _syntax_error(source, error, builder.open) from None
     except yaml.YAMLError as error:
         raise problem_at(source, 0, "this is not YAML", value=str(error)) from None
     if builder.document is None:
@@ -238,11 +238,12 @@ def _place(event: yaml.Event) -> int:
     return 0 if mark is None else mark.line * LINE + mark.column
 
 
-def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> ScenarioError:
+def _syntax_error(source: Source, error: yaml.MarkedYAMLError, inside: list[_Open]) -> ScenarioError:
     """Say in plain words what the parser stumbled over."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
     character = source.lines[line][column : column + 1] if line < len(source.lines) else ""
+    at_end = line + 1 >= len(source.lines) and not character
     problem, mend = error.problem or "this is not YAML", ""
     if character == "\t":
         problem, mend = "a tab cannot indent YAML", "use spaces"
@@ -253,11 +254,16 @@ def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> ScenarioError:
             "a second ':' in one line, or a line indented too far",
             "quote the text, or mend the indentation",
         )
-    elif any(phrase in problem for phrase in ("expected ',' or", "end of stream", "<stream end>")):
+    elif any(phrase in problem for phrase in ("expected ',' or", "end of stream", "<stream end>")) or at_end:
         # The place where it was opened helps; the end of the file does not.
         start = error.context_mark
-        line, column = (start.line, start.column) if start else (line, column)
+        if start is not None and (start.line, start.column) < (line, column):
+            line, column = start.line, start.column
+        elif inside:
+            line, column = divmod(inside[-1].node.place, LINE)
         problem, mend = "a bracket, brace or quote opens here and is not closed", "close it, or add the missing comma"
+    elif "expected node content" in problem:
+        problem, mend = "a value is expected here", "put a text that begins with a special character in quotes"
     elif "expected ':'" in problem or "expected key" in problem or "expected <block end>" in problem:
         problem, mend = "a 'key: value' is expected here", "check the indentation of this line and the one above"
     return problem_at(source, line * LINE + column, problem, mend=mend)

@@ -6,9 +6,9 @@ python -m sim.calibrate h100-sxm --data ../shared/data/ops
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import yaml as pyyaml
+import json
+import re
+from typing import TYPE_CHECKING, TypeAlias
 
 from sim.calibrate.borrow import borrowed
 from sim.calibrate.build import measured
@@ -18,6 +18,7 @@ from sim.spec import yaml
 from sim.spec.calibration import Calibration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sim.calibrate.build import Record
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from sim.cost.roofline import RooflineCurve
 
 Curve: TypeAlias = "RooflineCurve | AttentionCurve | RankedCurve"
-
-LINE = 118
 
 
 def regenerate(name: str, data: Path, folder: Path) -> str:
@@ -70,22 +69,29 @@ def dumps(record: Record, command: str) -> str:
 
     Raises ScenarioError when the record is no calibration.
     """
-    body = pyyaml.dump(_with_units(record), Dumper=_Dumper, sort_keys=False, width=LINE, allow_unicode=True)
-    text = f"# Made by: {command}\n{body}"
+    text = "\n".join([f"# Made by: {command}", *_lines(_with_units(record)), ""])
     yaml.validate(Calibration, yaml.loads(text, str(record.get("name", "calibration"))))
     return text
 
 
-class _Dumper(pyyaml.SafeDumper):
-    """Mappings as blocks, lists of numbers on one line."""
+def _lines(record: Record, indent: str = "") -> Iterator[str]:
+    """Write mappings as blocks, lists of numbers on one line, and texts so that any YAML reader takes them back."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list):
+            yield f"{indent}{key}: [{', '.join(_scalar(each) for each in value)}]"
+        else:
+            yield f"{indent}{key}: {_scalar(value)}"
 
 
-def _one_line(dumper: pyyaml.SafeDumper, values: list[Any]) -> pyyaml.Node:
-    flow = not any(isinstance(value, str) and " " in value and len(value) > LINE // 4 for value in values)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
-
-
-_Dumper.add_representer(list, _one_line)
+def _scalar(value: object) -> str:
+    """Write words and quantities bare; quote what a reader could take for a number, a truth value or a structure."""
+    if not isinstance(value, str):
+        return str(value)
+    bare = re.fullmatch(r"[A-Za-z][A-Za-z0-9./ -]*|[0-9.e+-]+ [A-Za-z]+(/s)?", value)
+    return value if bare and value.lower() not in {"true", "false", "null"} else json.dumps(value, ensure_ascii=False)
 
 
 def _with_units(record: Record) -> Record:

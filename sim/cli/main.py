@@ -102,9 +102,10 @@ def _usage(error: BaseException, command: Command) -> UsageError:
     option = getattr(error, "option_name", None)
     near = sorted(getattr(error, "possibilities", None) or ())
     if option is not None and hasattr(error, "possibilities"):
-        mend = f"did you mean {' or '.join(near)}?" if near else help_line
+        mend = f"did you mean {output.either(near)}?" if near else help_line
         return UsageError(f"sim {command.name} has no such option", value=option, mend=mend)
     message = str(getattr(error, "format_message", lambda: error)()).strip().rstrip(".")
+    message = message[:1].lower() + message[1:]
     return UsageError(message, where=f"sim {command.name}", mend=help_line)
 
 
@@ -115,7 +116,9 @@ def _unknown(name: str) -> UsageError:
     from difflib import get_close_matches
 
     near = get_close_matches(name.lower(), [command.name for command in COMMANDS], n=3, cutoff=0.5)
-    mend = f"did you mean sim {' or sim '.join(near)}?" if near else "sim --help lists the commands"
+    mend = (
+        f"did you mean {output.either([f'sim {each}' for each in near])}?" if near else "sim --help lists the commands"
+    )
     return UsageError("sim has no such command", value=name, mend=mend)
 
 

@@ -11,15 +11,20 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from sim.errors import SimError
 
 SCHEMA_VERSION = "1.0"
 """Version of everything that ``--json`` prints."""
-RED, YELLOW, CYAN, DIM = "1;31", "33", "1;36", "2"
+WIDEST_TEXT = 100
+"""Longer lines of running text are hard to read."""
+WIDEST = 1000
+"""Columns that no table needs."""
+RED, YELLOW, CYAN, BOLD, DIM = "1;31", "33", "1;36", "1", "2"
 """Styles for `styled`."""
 
 
@@ -60,14 +65,61 @@ def say(remark: str) -> None:
     print(remark, file=sys.stderr)
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Give a console that draws tables and panels; texts are taken as they stand, without markup.
+def console(width: int | None = None) -> Console:
+    """Give a console on stdout that takes texts as they stand, without markup.
 
-    Its width is that of the terminal or of COLUMNS, and 80 where neither is known; NO_COLOR is honoured.
+    Its width is the one given, else that of the terminal or of COLUMNS, else 80; NO_COLOR is honoured.
     """
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def table() -> Table:
+    """Give an empty table in the style of all of ours: a rule below the heading, two spaces between columns."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def fits(drawing: Table) -> bool:
+    """Tell whether a table stands on the terminal without being cut."""
+    return _natural_width(drawing) <= console().width
+
+
+def draw(drawing: RenderableType, *, folds: bool = True) -> None:
+    """Print what rich can draw, without blanks at the ends of lines.
+
+    A table that does not fold its cells is never cut: on a narrow terminal, or in a pipe, its lines are longer.
+    """
+    width = console().width if folds else max(console().width, _natural_width(drawing))
+    ready = console(width)
+    with ready.capture() as capture:
+        ready.print(drawing)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def wrapped(text: str, head: str) -> str:
+    r"""Give text broken to the width of the terminal, its lines indented below the first, which begins with head.
+
+    >>> print(wrapped("sources are long, longer than a terminal is wide; so they go on in the next line", "[1] "))
+    [1] sources are long, longer than a terminal is wide; so they go on in the next
+        line
+    """
+    import textwrap
+
+    width = max(min(terminal_width(), WIDEST_TEXT), len(head) + 20)
+    return textwrap.fill(
+        printable(text), width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    )
+
+
+def terminal_width() -> int:
+    """Give the columns of the terminal or of COLUMNS; 80 where neither is known."""
+    import shutil
+
+    return shutil.get_terminal_size((80, 45)).columns
 
 
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:
@@ -86,6 +138,16 @@ def printable(text: str) -> str:
     'a\\x1b[2J\nb'
     """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def either(choices: Sequence[str]) -> str:
+    """Give choices as words.
+
+    >>> either(["h100-nvl", "h100-pcie", "h100-sxm"])
+    'h100-nvl, h100-pcie or h100-sxm'
+    """
+    *most, last = choices
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def flush() -> None:
@@ -107,6 +169,14 @@ def tolerate_any_encoding() -> None:
 def _has_colour(stream: TextIO | None) -> bool:
     unwanted = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
     return stream is not None and stream.isatty() and not unwanted
+
+
+def _natural_width(drawing: RenderableType) -> int:
+    """Give the columns that a drawing takes where nothing limits it."""
+    from rich.measure import Measurement
+
+    unlimited = console(WIDEST)
+    return Measurement.get(unlimited, unlimited.options, drawing).maximum
 
 
 def _plain(value: object) -> object:

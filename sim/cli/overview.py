@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 
 from sim.cli import output
 from sim.cli.commands import COMMANDS, EXAMPLES
 
-WIDEST = 100
 BOX, ASCII_BOX = tuple("╭─╮│╰╯"), tuple("+-+|++")
 TITLE = "How long compute takes on which hardware, and where every device-second goes."
 
 
 def overview() -> str:
     """Give the help of the whole program, as wide as the terminal and at most 100 columns."""
-    width = min(shutil.get_terminal_size((80, 45)).columns, WIDEST)
+    width = min(output.terminal_width(), output.WIDEST_TEXT)
     name_width = max(len(command.name) for command in COMMANDS)
     parts = [
         "",

@@ -1,0 +1,85 @@
+"""`sim schema`: the JSON Schema of what users write and of what they get."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sim.cli import output
+from sim.errors import UsageError
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+WHAT = ("scenario", "hardware", "result")
+
+
+def schema(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="scenario: a scenario file. hardware: the catalogue, by kind and name. result: an answer with --json."
+        ),
+    ],
+) -> None:
+    """Print the JSON Schema of a scenario, the catalogue or an answer.
+
+    Editors check and complete YAML by it: sim schema scenario > scenario.schema.json, then put
+    "# yaml-language-server: $schema=scenario.schema.json" at the head of a file.
+    """
+    makers = {"scenario": _scenario, "hardware": _hardware, "result": _result}
+    if what not in makers:
+        from difflib import get_close_matches
+
+        near = get_close_matches(what.lower(), WHAT, n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]}?" if near else f"one of {output.either(WHAT)}"
+        raise UsageError("there is no such schema", value=what, where="sim schema", mend=mend)
+    output.write(output.to_json({"$schema": DRAFT} | makers[what]()))
+
+
+def _scenario() -> dict[str, Any]:
+    """Give the schema of a scenario; keys that are reserved may stand in a file, so that files keep their shape."""
+    from sim.spec.scenario import NOT_YET, WORKLOADS_NOT_YET, Scenario
+
+    found = Scenario.model_json_schema()
+    found["properties"] |= {key: {"description": "Reserved: not built yet."} for key in NOT_YET}
+    workload = found["$defs"]["Workload"]["properties"]
+    workload |= {key: {"description": "Reserved: not built yet."} for key in WORKLOADS_NOT_YET}
+    return found
+
+
+def _hardware() -> dict[str, Any]:
+    """Give an object of objects: kind, then name, then entry. One file is checked by its entry under $defs."""
+    from sim.spec.calibration import Calibration
+    from sim.spec.hardware import Accelerator, ClusterEntry, Fabric, Node
+    from sim.spec.model import ModelShape
+    from sim.spec.profile import Profile
+    from sim.spec.quantity import FrozenModel
+
+    kinds: dict[str, type[FrozenModel]] = {
+        "accelerators": Accelerator,
+        "nodes": Node,
+        "fabrics": Fabric,
+        "clusters": ClusterEntry,
+        "models": ModelShape,
+        "profiles": Profile,
+        "calibration": Calibration,
+    }
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    for kind, record in kinds.items():
+        entry = record.model_json_schema()
+        definitions |= entry.pop("$defs", {})
+        definitions[record.__name__] = entry
+        reference = {"$ref": f"#/$defs/{record.__name__}"}
+        properties[kind] = {
+            "type": "object",
+            "description": f"hardware_specs/{kind}",
+            "additionalProperties": reference,
+        }
+    return {"title": "Catalogue", "type": "object", "properties": properties, "$defs": definitions}
+
+
+def _result() -> dict[str, Any]:
+    from sim.results.answer_schema import ANSWER
+
+    return ANSWER

@@ -281,6 +281,11 @@ def test_a_choice_of_dimensions_refuses_the_rest_and_names_all(text):
     assert caught.value.mend == "write it like '1e26 FLOP' or '15.6e12 tokens'"
 
 
+def test_a_choice_of_nothing_is_our_bug():
+    with pytest.raises(ValueError, match="at least one dimension"):
+        parse_any("1 s", ())
+
+
 def test_nothing_heavy_is_imported():
     """Reading a quantity costs 5 ms; any of these alone costs more."""
     code = "import sys, sim.units; sim.units.parse('80 GB', 'byte'); print(*sys.modules)"

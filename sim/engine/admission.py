@@ -31,11 +31,6 @@ def admit(run: TrainingRun, max_interruptions: int = MAX_INTERRUPTIONS) -> None:
     _refuse_hopeless(run, max_interruptions)
 
 
-def run_parameters(run: TrainingRun) -> RunParameters:
-    """Give the numbers of the run that the closed form (`expected_run`) needs."""
-    return RunParameters(run.useful_s, run.interval_s, run.write_s, run.hazard_per_s, run.restart_s)
-
-
 def too_many_interruptions(run: TrainingRun, about: str, interruptions: float, limit: int) -> LimitError:
     """Give the error of a run that meets more interruptions than a play may have."""
     return LimitError(
@@ -49,7 +44,7 @@ def too_many_interruptions(run: TrainingRun, about: str, interruptions: float, l
 
 def _refuse_hopeless(run: TrainingRun, max_interruptions: int) -> None:
     """Decide by the closed form whether the play can end at all, and within its limit."""
-    run_parameters(run)  # names a value that is no duration before it is rounded away
+    run.parameters  # noqa: B018 - names a value that is no duration before it is rounded away
     interval_s = whole_interval_s(run.useful_s, run.interval_s)
     parameters = RunParameters(run.useful_s, interval_s, run.write_s, run.hazard_per_s, run.restart_s)
     expected = expected_run(parameters)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.cost.reliability import RunParameters
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
@@ -46,3 +48,8 @@ class TrainingRun:
     def useful_s(self) -> float:
         """Seconds of stepping that the run needs if nothing ever stops it."""
         return self.steps * self.step_s
+
+    @property
+    def parameters(self) -> RunParameters:
+        """What the closed form needs of it."""
+        return RunParameters(self.useful_s, self.interval_s, self.write_s, self.hazard_per_s, self.restart_s)

@@ -13,8 +13,10 @@ MAX_ASSIGNMENT = 10_000
 """Characters of one --set; longer values belong into a file."""
 
 
-def apply_override(document: Document, assignment: str) -> Document:
+def apply_override(document: Document, assignment: str, name: str | None = None) -> Document:
     """Give a copy of a document with one value replaced or added; the value is read as YAML.
+
+    ``name`` is what errors call the place; without one, ``--set PATH``.
 
     Steps of the path are keys, or indices of a list counted from 0. A key may hold dots itself: the longest key that
     exists is taken. A key that is not in the file is added, and `validate` tells whether the schema knows it.
@@ -28,7 +30,8 @@ def apply_override(document: Document, assignment: str) -> Document:
     {'cluster': {'count': 4096}}
     """
     path, mark, value = assignment.partition("=")
-    path, name = path.strip(), f"--set {brief(path.strip())}"
+    path = path.strip()
+    name = name or f"--set {brief(path)}"
     steps = path.split(".")
     if not mark or not all(steps) or len(assignment) > MAX_ASSIGNMENT:
         raise UsageError("--set takes path=value", brief(assignment), "--set", "write it like --set cluster.count=4096")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sim.engine.admission import MAX_INTERRUPTIONS, admit, run_parameters
+from sim.engine.admission import MAX_INTERRUPTIONS, admit
 from sim.errors import InfeasibleError, LimitError, ScenarioError
 from tests.helpers.training_runs import training_run
 
@@ -67,6 +67,6 @@ def test_too_many_interruptions_are_refused_before_they_are_played() -> None:
 
 
 def test_the_closed_form_gets_the_numbers_of_the_run() -> None:
-    parameters = run_parameters(training_run())
+    parameters = training_run().parameters
     assert (parameters.useful_s, parameters.interval_s, parameters.write_s) == (1000.0, 100.0, 5.0)
     assert (parameters.hazard_per_s, parameters.restart_s) == (1 / 2000, 60.0)

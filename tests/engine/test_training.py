@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sim.cost.reliability import expected_run
-from sim.engine.admission import run_parameters
 from sim.engine.training import play, play_many
 from sim.errors import LimitError, ScenarioError
 from tests.helpers.training_runs import record_bytes, training_run
@@ -20,7 +19,7 @@ WITH_SPARES = {"devices": 80, "spare_nodes": 2, "steps": 1_500.0, "hazard_per_s"
 
 def test_without_interruptions_the_run_is_steps_and_writes_exactly() -> None:
     played = play(training_run(hazard_per_s=0.0), seed=1)
-    assert played.wall_clock_s == 1050.0 == expected_run(run_parameters(training_run(hazard_per_s=0.0))).wall_clock_s
+    assert played.wall_clock_s == 1050.0 == expected_run(training_run(hazard_per_s=0.0).parameters).wall_clock_s
     assert played.device_seconds == {
         "checkpoint": 64 * 50.0,
         "useful compute": 64 * 750.0,
@@ -145,7 +144,7 @@ def test_lost_work_costs_operations_and_tokens() -> None:
 
 def test_more_interruptions_than_allowed_stop_the_play() -> None:
     run = training_run(steps=1_000.0)
-    limit = int(expected_run(run_parameters(run)).interruptions) + 1
+    limit = int(expected_run(run.parameters).interruptions) + 1
     unlucky = next(seed for seed in range(100) if play(run, seed).interruptions > limit)
     with pytest.raises(LimitError, match=f"at most {limit} interruptions"):
         play(run, unlucky, max_interruptions=limit)

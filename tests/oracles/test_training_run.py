@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from sim.cost.reliability import ExpectedRun, expected_run, whole_interval_s, young_daly_interval_s
-from sim.engine.admission import run_parameters
 from sim.engine.recording import Recording
 from sim.engine.training import play_many
 from sim.plan.run import TrainingRun
@@ -53,7 +52,7 @@ POINTS = {
 @pytest.fixture(scope="module", params=POINTS.values(), ids=POINTS.keys())
 def views(request: pytest.FixtureRequest) -> tuple[ExpectedRun, list[Recording]]:
     run: TrainingRun = request.param
-    return expected_run(run_parameters(run)), play_many(run, SEEDS)
+    return expected_run(run.parameters), play_many(run, SEEDS)
 
 
 def standard_errors_off(played: list[float], expected: float) -> float:
@@ -94,5 +93,5 @@ def test_spread_of_one_interval_without_restart() -> None:
 def test_a_short_last_interval_differs_by_less_than_a_write() -> None:
     """What the closed form leaves out: the run of 9.3 intervals writes ten times, the formula 9.3 times."""
     run = training_run(steps=93.0, hazard_per_s=1e-9)
-    difference_s = play_many(run, [0])[0].wall_clock_s - expected_run(run_parameters(run)).wall_clock_s
+    difference_s = play_many(run, [0])[0].wall_clock_s - expected_run(run.parameters).wall_clock_s
     assert 0 < difference_s < run.write_s

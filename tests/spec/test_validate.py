@@ -263,6 +263,60 @@ def test_the_schema_is_found_through_unions_lists_and_mappings():
     assert field_of(Scenario, ()) is None
     assert models_at(Scenario, ("cluster",)) == [Cluster]
     assert models_at(Scenario, ("targets", "x")) == []
+    assert field_of(Scenario, ("workloads", "zzz", "at", "at")) is None
+
+
+class Ring(FrozenModel):
+    """A ring."""
+
+    kind: Literal["ring"]
+    """Kind."""
+
+
+class Tree(FrozenModel):
+    """A tree."""
+
+    kind: Literal["tree"]
+    """Kind."""
+    fan: int
+    """Fan."""
+
+
+class Network(FrozenModel):
+    """A choice told apart by a key."""
+
+    shape: Annotated[Ring | Tree, Field(discriminator="kind")]
+    """Shape."""
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "rule"),
+    [
+        ("shape: {kind: star}", "a.yaml:1:8", "shape: must be one of 'ring', 'tree'"),
+        ("shape: {kind: tree, fan: x}", "a.yaml:1:26", "shape.fan: must be a whole number"),
+        ("shape: {kind: tree, fan: 1, fam: 2}", "a.yaml:1:29", "unknown key 'fam' in shape"),
+        ("shape: {kind: ring, fan: 2}", "a.yaml:1:21", "unknown key 'fan' in shape"),
+    ],
+)
+def test_a_choice_told_apart_by_a_key(text, where, rule):
+    [problem] = problems(text, model=Network)
+    assert problem[:2] == (where, rule)
+
+
+def test_an_error_of_ours_that_knows_its_place_keeps_it():
+    class Placed(FrozenModel):
+        """A model whose validator knows the place."""
+
+        a: int
+        """A number."""
+
+        @model_validator(mode="after")
+        def _refuse(self) -> "Placed":
+            raise CatalogError("no such name", "x", "b.yaml:7:1")
+
+    with pytest.raises(CatalogError) as caught:
+        validate(Placed, loads("a: 1", "a.yaml"))
+    assert caught.value.where == "b.yaml:7:1"
 
 
 PARTS: Any = st.recursive(

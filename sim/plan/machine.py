@@ -1,0 +1,163 @@
+"""The machine and the software of a run, from catalogue entries to the numbers that cost functions take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.cost.attention import AttentionCurve
+from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
+from sim.cost.machine import Machine, Software
+from sim.cost.memory import MemoryRules
+from sim.cost.roofline import RooflineCurve
+from sim.errors import CatalogError, UsageError
+from sim.spec import catalog
+
+if TYPE_CHECKING:
+    from sim.cost.recipe import Recipe
+    from sim.plan.resolve import ResolvedCluster
+    from sim.spec.calibration import Calibration
+    from sim.spec.hardware import Accelerator
+    from sim.spec.profile import KernelSlowdown
+
+UNBOUNDED = 1e12
+"""Devices of a pod that never ends: a thousand times the largest cluster that a scenario may name."""
+
+
+def peak(accelerator: Accelerator, precision: str) -> float:
+    """Give the dense peak of a chip in one precision, in FLOP/s.
+
+    Raises:
+        UsageError: the chip has no peak for it; none is made up from another.
+
+    """
+    known = accelerator.peak_flop_per_s
+    if precision not in known:
+        raise UsageError(
+            f"{accelerator.name} has no dense peak for {precision}",
+            value=precision,
+            where="training.precision",
+            mend=f"one of {', '.join(known)}, or another accelerator",
+        )
+    return known[precision].value
+
+
+def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
+    """Reduce a cluster to the numbers that the training step needs.
+
+    Raises:
+        UsageError: the chip lacks a peak, or it needs a node and a fabric that it does not name.
+
+    """
+    accelerator = cluster.accelerator
+    if accelerator.memory_bytes is None or accelerator.memory_bandwidth_bytes_per_s is None:
+        raise UsageError("an ideal machine has no operators to time", value=accelerator.name)
+    calibration = catalog.load("calibration", accelerator.calibration)
+    dtype = "bf16" if recipe.gemm_precision in ("bf16", "fp16") else recipe.gemm_precision
+    if dtype not in calibration.gemm:
+        raise UsageError(
+            f"the calibration of {accelerator.name} ({calibration.name}) has no curve for {dtype} products",
+            value=recipe.name,
+            where="training.precision",
+            mend=f"one of {', '.join(calibration.gemm)}, or measure it: sim calibrate gemm",
+        )
+    domain = cluster.node.scale_up_domain_devices if cluster.node is not None else 1
+    return Machine(
+        name=accelerator.name,
+        gemm_peak_flop_per_s=peak(accelerator, recipe.gemm_precision),
+        wide_peak_flop_per_s=peak(accelerator, recipe.wide_precision),
+        bandwidth_bytes_per_s=accelerator.memory_bandwidth_bytes_per_s.value,
+        memory_bytes=accelerator.memory_bytes.value,
+        gemm=RooflineCurve.of(calibration.gemm[dtype], quantised=True),
+        wide_gemm=RooflineCurve.of(calibration.gemm["bf16"]),
+        attention=AttentionCurve.of(calibration.attention["bf16"]),
+        vector_efficiency=calibration.vector.memory_efficiency,
+        vector_overhead_s=calibration.vector.overhead_s,
+        fabric=_fabric(cluster, calibration),
+        domain_devices=domain,
+        pod_devices=_pod(cluster)[0],
+    )
+
+
+def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSlowdown:
+    """Give the kernel slowdown of a software profile on a chip.
+
+    Raises:
+        CatalogError: the profile has no entry for this chip and precision.
+
+    """
+    entry = catalog.load("profiles", profile).slowdown(accelerator.generation, recipe.name)
+    if entry is None:
+        raise CatalogError(
+            f"software profile {profile} has no kernel_slowdown for {accelerator.generation} chips in {recipe.name}",
+            where=f"hardware_specs/profiles/{profile}.yaml",
+            mend="add an entry without generations and precisions: it holds for all",
+        )
+    return entry
+
+
+def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software:
+    """Reduce a software profile to the numbers that the training step needs."""
+    entry = catalog.load("profiles", profile)
+    return Software(
+        name=profile,
+        kernel_slowdown=slowdown(profile, accelerator, recipe).factor,
+        scale_slowdown=entry.scale_slowdown.value,
+        tensor_parallel_overlap=entry.tensor_parallel_overlap.value,
+        data_parallel_overlap=entry.data_parallel_overlap.value,
+        pipeline_overlap=entry.pipeline_overlap.value,
+        launch_s=entry.launch_s.value,
+        step_host_s=entry.step_host_s.value,
+        memory=MemoryRules(
+            reserve_bytes=entry.reserve_bytes.value,
+            fragmentation=entry.fragmentation.value,
+            flash_attention=entry.attention_kernel == "flash",
+        ),
+    )
+
+
+def _fabric(cluster: ResolvedCluster, calibration: Calibration) -> Fabric:
+    """Join the scale-up domain and the network; without a network, one domain is all there is."""
+    node, network = cluster.node, calibration.network
+    scale_up = node.scale_up_bandwidth_bytes_per_s.value if node is not None else 1.0
+    pair = cluster.accelerator.point_to_point_bandwidth_bytes_per_s
+    domain = DomainLevel.of(calibration, scale_up, pair.value if pair is not None else scale_up)
+    line_rate, fabric = _line_rate(cluster), cluster.fabric
+    own = fabric.efficiency.value if fabric is not None and fabric.efficiency is not None else None
+    latency_s = fabric.latency_s.value if fabric is not None and fabric.latency_s is not None else 0.0
+    pod = NetworkLevel.of(network, line_rate, latency_s, own)
+    spine = NetworkLevel.of(network, line_rate, latency_s, own, _pod(cluster)[1])
+    return Fabric(domain, pod, spine)
+
+
+def _line_rate(cluster: ResolvedCluster) -> float:
+    """Give the slower of the node's network cards and the fabric's links, in B/s per device.
+
+    Raises:
+        UsageError: the cluster is larger than a scale-up domain, and nothing says what joins the domains.
+
+    """
+    node, fabric = cluster.node, cluster.fabric
+    rates = [fabric.link_bandwidth_bytes_per_s.value] if fabric is not None else []
+    if node is not None and node.scale_out_bandwidth_bytes_per_s is not None:
+        rates.append(node.scale_out_bandwidth_bytes_per_s.value)
+    domain = node.scale_up_domain_devices if node is not None else 1
+    if not rates:
+        if cluster.spec.count > domain:
+            raise UsageError(
+                f"{cluster.accelerator.name} has no usual fabric, and {cluster.spec.count} of them do not share one "
+                "scale-up domain",
+                where="cluster.fabric",
+                mend="name a fabric (sim list fabrics), for instance --fabric infiniband-ndr400",
+            )
+        return 1.0
+    return min(rates)
+
+
+def _pod(cluster: ResolvedCluster) -> tuple[float, float]:
+    """Give the devices of a non-blocking pod, and the oversubscription above it."""
+    if cluster.fabric is None:
+        return UNBOUNDED, 1.0
+    for level in cluster.fabric.levels:
+        if level.oversubscription > 1 and level.devices is not None:
+            return float(level.devices), level.oversubscription
+    return UNBOUNDED, 1.0

@@ -1,0 +1,121 @@
+"""The best layout: every legal one is timed at once, and the run that it gives is averaged over its interruptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.cost.memory import Memory, per_device
+from sim.cost.reliability import RunParameters, expected_run, young_daly_interval_s
+from sim.cost.training import StepTimes, Work, step_times
+from sim.errors import InfeasibleError
+from sim.plan.candidates import enumerate_layouts, space
+from sim.units import show
+
+if TYPE_CHECKING:
+    from sim.cost.layout import Layouts
+    from sim.cost.machine import Machine, Software
+    from sim.spec.layout import LayoutSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RunRules:
+    """What turns the time of a step into the time of a run; the interval is None for the Young/Daly optimum."""
+
+    steps: float
+    rate_per_s: float
+    """Interruptions per device and second."""
+    restart_s: float
+    write_s: float
+    interval_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Layouts that fit, with their step times, memory and mean wall-clock; arrays of one length."""
+
+    layouts: Layouts
+    steps: StepTimes
+    memory: Memory
+    wall_clock_s: np.ndarray
+    considered: int
+    """Legal layouts, whether they fit or not."""
+
+    def best(self) -> int:
+        """Give the position of the layout with the shortest run; of equal ones, the one with the fewest devices."""
+        return int(np.lexsort((self.layouts.devices, self.wall_clock_s))[0])
+
+
+def evaluate(
+    work: Work,
+    machine: Machine,
+    software: Software,
+    rules: RunRules,
+    wish: LayoutSpec,
+    devices: int,
+    *,
+    every_data: bool = False,
+) -> Evaluated:
+    """Time every legal layout on at most ``devices`` devices that fits into memory.
+
+    Raises:
+        InfeasibleError: no layout is legal, or none fits; says by how much the smallest one misses.
+
+    """
+    degrees = space(work.model, work.sequence, work.global_batch, machine.domain_devices, wish)
+    layouts = enumerate_layouts(degrees, work.model, work.global_batch, devices, every_data=every_data)
+    if len(layouts) == 0:
+        raise InfeasibleError(
+            "no parallel layout is legal",
+            value=f"{work.model.name} with {work.global_batch} sequences a step on {devices} devices",
+            where="training.plan",
+            mend="leave degrees out of the plan, or choose ones that divide heads, layers and batch",
+        )
+    memory = per_device(work.model, work.recipe, software.memory, layouts, work.sequence, work.global_batch)
+    fits = memory.total_bytes <= machine.memory_bytes
+    if not fits.any():
+        raise _does_not_fit(work, machine, layouts, memory, devices)
+    kept = np.nonzero(fits)[0]
+    considered, layouts = len(layouts), layouts.take(kept)
+    steps = step_times(work, machine, software, layouts)
+    wall_clock_s = mean_wall_clock_s(rules, steps.step_s, layouts.devices)
+    return Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
+
+
+def mean_wall_clock_s(rules: RunRules, step_s: np.ndarray, devices: np.ndarray) -> np.ndarray:
+    """Give the mean time of the whole run for each layout, in s."""
+    useful_s = rules.steps * step_s
+    hazard = rules.rate_per_s * devices
+    interval = checkpoint_interval_s(rules, useful_s, hazard)
+    return np.asarray(
+        expected_run(RunParameters(useful_s, interval, rules.write_s, hazard, rules.restart_s)).wall_clock_s
+    )
+
+
+def checkpoint_interval_s(rules: RunRules, useful_s: np.ndarray, hazard_per_s: np.ndarray) -> np.ndarray:
+    """Give the useful seconds between checkpoints: as told, or the optimum, rounded so that it divides the run."""
+    wanted = (
+        np.asarray(young_daly_interval_s(rules.write_s, hazard_per_s))
+        if rules.interval_s is None
+        else np.asarray(rules.interval_s, dtype=float)
+    )
+    wanted = np.maximum(wanted, useful_s / rules.steps if rules.steps > 1 else useful_s)
+    return useful_s / np.maximum(1.0, np.ceil(useful_s / wanted * (1 - 1e-12)))
+
+
+def _does_not_fit(work: Work, machine: Machine, layouts: Layouts, memory: Memory, devices: int) -> InfeasibleError:
+    least = int(np.argmin(memory.total_bytes))
+    row = layouts.row(least)
+    need = float(memory.total_bytes[least])
+    plan = ", ".join(f"{name} {value}" for name, value in row.items())
+    return InfeasibleError(
+        f"{work.model.name} does not fit on {devices} x {machine.name}: no legal layout needs so little memory",
+        value=(
+            f"the smallest needs {show(need, 'byte')} a device, {show(need - machine.memory_bytes, 'byte')} more than "
+            f"its {show(machine.memory_bytes, 'byte')} ({plan})"
+        ),
+        where="training.plan",
+        mend="more devices, a chip with more memory, a smaller model or a shorter sequence",
+    )

@@ -1,0 +1,1 @@
+"""What it means: folds of a prepared or simulated run into the numbers that people read."""

@@ -1,0 +1,32 @@
+"""A parallel layout as a user writes it under ``plan:``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.spec.quantity import FrozenModel
+
+Degree = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class LayoutSpec(FrozenModel):
+    """Degrees of parallelism; what is left out is searched."""
+
+    tp: Degree | None = None
+    """Tensor parallel: devices that share each matrix product (with sequence parallelism)."""
+    pp: Degree | None = None
+    """Pipeline parallel: stages that the layers are cut into."""
+    virtual_stages: Degree | None = None
+    """Model chunks per stage under interleaved 1F1B; 1 is plain 1F1B."""
+    cp: Degree | None = None
+    """Context parallel: devices that share each sequence."""
+    dp: Degree | None = None
+    """Data parallel: replicas that share a batch."""
+    micro_batch: Degree | None = None
+    """Sequences that go through a stage together."""
+    recompute: Literal["none", "selective", "full"] | None = None
+    """What the backward pass computes again instead of keeping it."""
+    zero_stage: Literal[0, 1] | None = None
+    """0: every replica keeps the optimizer state; 1: replicas share it."""

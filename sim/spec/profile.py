@@ -1,0 +1,66 @@
+"""A software profile: what differs by training framework and vintage, as named numbers with their source."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.spec.hardware import Generation, Slug
+from sim.spec.quantity import FrozenModel, SourcedBytes, SourcedFraction, SourcedSeconds
+
+Slowdown = Annotated[float, Field(gt=0, le=3)]
+
+
+class KernelSlowdown(FrozenModel):
+    """Time of kernels inside a training run over their time alone, for some chips and precisions."""
+
+    generations: tuple[Generation, ...] = ()
+    """Generations of chips that it holds for; none means all."""
+    precisions: tuple[Literal["fp16", "bf16", "fp8"], ...] = ()
+    """Precision recipes that it holds for; none means all."""
+    factor: Slowdown
+    """Measured over predicted."""
+    source: str
+    """Where it was measured."""
+    status: Literal["read", "derived", "memory", "preliminary"]
+    """How far it can be trusted."""
+
+
+class Profile(FrozenModel):
+    """A training framework of one vintage."""
+
+    name: Slug
+    """Name in the catalogue; the file has the same name."""
+    title: str
+    """Name as people write it."""
+    kernel_slowdown: tuple[KernelSlowdown, ...] = Field(min_length=1)
+    """The first entry that matches chip and precision holds."""
+    scale_slowdown: SourcedFraction
+    """Growth of kernel times for each doubling of the devices, relative to 256: a step waits for its slowest rank."""
+    tensor_parallel_overlap: SourcedFraction
+    """Share of tensor-parallel communication hidden behind compute, inside a scale-up domain."""
+    data_parallel_overlap: SourcedFraction
+    """Share of gradient reduction and parameter gathering that may hide behind compute."""
+    pipeline_overlap: SourcedFraction
+    """Share of stage-to-stage transfers hidden under interleaved 1F1B."""
+    attention_kernel: Literal["flash", "unfused"]
+    """Whether attention runs in one fused kernel or writes its score matrix to memory."""
+    launch_s: SourcedSeconds
+    """Host time to launch one kernel."""
+    step_host_s: SourcedSeconds
+    """Host time once a step."""
+    reserve_bytes: SourcedBytes
+    """Memory kept by the driver, collective buffers and workspaces on each device."""
+    fragmentation: SourcedFraction
+    """Share of the activations that the allocator loses."""
+    notes: str | None = None
+    """What a reader has to know about these numbers."""
+
+    def slowdown(self, generation: str, precision: str) -> KernelSlowdown | None:
+        """Give the slowdown for a generation of chips and a precision recipe; none where no entry matches."""
+        for entry in self.kernel_slowdown:
+            fits_chip = not entry.generations or generation in entry.generations
+            if fits_chip and (not entry.precisions or precision in entry.precisions):
+                return entry
+        return None

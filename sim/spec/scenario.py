@@ -1,0 +1,119 @@
+"""A scenario: which cluster, what runs on it, and which seed draws its luck."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from sim.errors import NotYetError
+from sim.spec import defaults
+from sim.spec.hardware import Accelerator, Fabric, Node, Slug
+from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal
+from sim.spec.workload import TrainingSpec
+
+NOT_YET = ("clusters", "pools", "services", "tools", "graphs", "trainings", "tenants", "policy", "targets")
+"""Keys of the scenario language that are reserved and not built yet."""
+WORKLOADS_NOT_YET = ("requests", "tasks", "jobs")
+
+
+class ClusterSpec(FrozenModel):
+    """The machine that a scenario runs on."""
+
+    accelerator: Slug | Accelerator
+    """An accelerator of the catalogue, or one of your own."""
+    count: Annotated[int, Field(ge=1, le=100_000_000_000)]
+    """Accelerators, spares included."""
+    node: Slug | Node | None = None
+    """Node; the accelerator's usual one where none is named."""
+    fabric: Slug | Fabric | None = None
+    """Network between scale-up domains; the accelerator's usual one where none is named."""
+    failure_rate: PerSecond = defaults.number("cluster.failure_rate")
+    """Interruptions per device and time, all causes; 0 for none."""
+    restart: Seconds = defaults.number("cluster.restart")
+    """Detection of an interruption and restart from the last checkpoint."""
+    repair: Seconds = defaults.number("cluster.repair")
+    """Time until a failed node comes back; matters with spares only."""
+    node_loss_share: Fraction = defaults.number("cluster.node_loss_share")
+    """Share of interruptions that take a node away; matters with spares only."""
+    spares: Annotated[int, Field(ge=0)] = 0
+    """Spare nodes inside the count; 0 means that spares stand outside and nobody waits for a repair."""
+    price: UsdPerSecond | None = None
+    """Price of one device; the list price of the catalogue where none is given."""
+    power_usage_effectiveness: Annotated[float, Field(ge=1, le=3)] = defaults.number(
+        "cluster.power_usage_effectiveness"
+    )
+    """Site power over IT power (PUE)."""
+    carbon: KgPerJoule = defaults.number("cluster.carbon")
+    """CO2 per energy from the grid."""
+
+
+def read_cluster(value: object) -> object:
+    """Read '24576xh100-sxm' as count and accelerator; leave names of real clusters and mappings."""
+    if isinstance(value, str):
+        count, times, accelerator = value.partition("x")
+        if times and count.replace("_", "").isdigit():
+            return {"count": int(count), "accelerator": accelerator}
+    return value
+
+
+class Workload(FrozenModel):
+    """One entry of ``workloads``: a single key names its kind."""
+
+    training: TrainingSpec
+    """A training run."""
+
+
+def read_workload(value: object) -> object:
+    """Refuse the kinds of workload that are reserved and not built yet."""
+    if isinstance(value, dict):
+        for kind in WORKLOADS_NOT_YET:
+            if kind in value:
+                raise NotYetError(f"workloads of the kind '{kind}' are not built yet", mend="use training")
+    return value
+
+
+class Scenario(FrozenModel):
+    """The whole of what a scenario file says."""
+
+    schema_version: Literal[1]
+    """Version of this schema."""
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    """Title of the scenario."""
+    cluster: Annotated[Slug | ClusterSpec, BeforeValidator(read_cluster)]
+    """A cluster of the catalogue, COUNTxACCELERATOR, or a mapping."""
+    workloads: tuple[Annotated[Workload, BeforeValidator(read_workload)], ...]
+    """What runs."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Draws the luck of a simulated run."""
+
+    @field_validator("workloads", mode="before")
+    @classmethod
+    def _at_least_one(cls, value: object) -> object:
+        if value in ([], ()):
+            raise refusal("a scenario has at least one workload", "", "workloads: [{training: {budget: 1e26 FLOP}}]")
+        return value
+
+    @property
+    def training(self) -> TrainingSpec:
+        """Give the training run of the scenario."""
+        return self.workloads[0].training
+
+
+def refuse_not_yet(data: Any) -> None:
+    """Refuse a document that uses reserved keys.
+
+    Raises:
+        NotYetError: a key belongs to the scenario language and is not built yet.
+
+    """
+    if not isinstance(data, dict):
+        return
+    for key in NOT_YET:
+        if key in data:
+            raise NotYetError(f"'{key}' is part of the scenario language and not built yet", mend=f"leave out {key}")
+    workloads = data.get("workloads")
+    if isinstance(workloads, list) and len(workloads) > 1:
+        raise NotYetError("several workloads in one scenario are not built yet", mend="keep one training run")
+    for workload in workloads if isinstance(workloads, list) else ():
+        read_workload(workload)

@@ -1,0 +1,82 @@
+"""What would change an answer most: the same run with one thing changed, each planned anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import SimError
+from sim.plan.training import Prepared
+from sim.results.answer import Lever
+from sim.spec.hardware import Fabric
+from sim.spec.scenario import ClusterSpec
+from sim.study.predict import expected_s
+from sim.units import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.spec.workload import TrainingSpec
+
+type_of_change = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
+
+
+def levers(prepared: Prepared, wall_clock_s: float) -> tuple[Lever, ...]:
+    """Give each change with the time it leads to, the largest effect first; changes that cannot be planned are left out."""
+    found = []
+    for name, before, after, cluster, training in _changes(prepared):
+        try:
+            changed_s = expected_s(cluster, training)
+        except SimError:
+            continue
+        found.append(Lever(name, before, after, changed_s))
+    return tuple(sorted(found, key=lambda lever: -abs(lever.wall_clock_s / wall_clock_s - 1)))
+
+
+def _changes(prepared: Prepared) -> Iterator[type_of_change]:
+    """List the changes: devices, batch, precision, network, failures, checkpoints, restart."""
+    training, cluster = prepared.training.spec, prepared.cluster.spec
+    double = cluster.model_copy(update={"count": 2 * cluster.count})
+    yield "devices", f"{cluster.count:,}", f"{2 * cluster.count:,}", double, training
+    if prepared.step_given_by == "ideal":
+        return
+    if prepared.step_given_by == "model":
+        yield from _step_changes(prepared, cluster, training)
+    rate = cluster.failure_rate
+    if rate > 0:
+        half = cluster.model_copy(update={"failure_rate": rate / 2})
+        yield "failure rate", _per_million(rate), _per_million(rate / 2), half, training
+        shorter = cluster.model_copy(update={"restart": cluster.restart / 2})
+        yield "restart", show(cluster.restart, "second"), show(cluster.restart / 2, "second"), shorter, training
+        checkpoint = training.checkpoint
+        faster = checkpoint.model_copy(update={"bandwidth": 2 * checkpoint.bandwidth})
+        yield (
+            "checkpoint bandwidth",
+            show(checkpoint.bandwidth, "byte_per_s"),
+            show(2 * checkpoint.bandwidth, "byte_per_s"),
+            cluster,
+            training.model_copy(update={"checkpoint": faster}),
+        )
+
+
+def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSpec) -> Iterator[type_of_change]:
+    batch = float(prepared.work.tokens)
+    larger = training.model_copy(update={"batch": 2 * batch})
+    yield "batch", show(batch, "token"), show(2 * batch, "token"), cluster, larger
+    if training.precision != "fp8" and "fp8" in prepared.cluster.accelerator.peak_flop_per_s:
+        yield "precision", training.precision, "fp8", cluster, training.model_copy(update={"precision": "fp8"})
+    fabric, node = prepared.cluster.fabric, prepared.cluster.node
+    if fabric is not None:
+        rate = fabric.link_bandwidth_bytes_per_s
+        doubled = {"link_bandwidth_bytes_per_s": rate.model_copy(update={"value": 2 * rate.value})}
+        wide: Fabric = fabric.model_copy(update=doubled)
+        update: dict[str, object] = {"fabric": wide}
+        if node is not None and node.scale_out_bandwidth_bytes_per_s is not None:
+            cards = node.scale_out_bandwidth_bytes_per_s
+            more = {"scale_out_bandwidth_bytes_per_s": cards.model_copy(update={"value": 2 * cards.value})}
+            update["node"] = node.model_copy(update=more)
+        before, after = show(rate.value, "byte_per_s"), show(2 * rate.value, "byte_per_s")
+        yield "network per device", before, after, cluster.model_copy(update=update), training
+
+
+def _per_million(rate_per_s: float) -> str:
+    return f"{rate_per_s * 3600 * 1e6:.3g} per 1e6 device-hours"

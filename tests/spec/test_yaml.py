@@ -5,6 +5,7 @@ import os
 import pickle
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -284,3 +285,16 @@ def test_any_bytes_are_data_or_a_scenario_error(tmp_path_factory, content):
 )
 def test_values_are_repeated_on_one_short_line(value, text):
     assert document.brief(value) == text
+
+
+@pytest.mark.parametrize("text", ["a: [1, {b: 1e26}]\nc: no", "a: 1\na: 2", "a:\n\tb: 1", "[" * 70, "a: 'x", "a: *b"])
+def test_the_python_parser_serves_where_libyaml_is_absent(monkeypatch, text):
+    def outcome():
+        try:
+            return loads(text).data
+        except ScenarioError as error:
+            return error.where
+
+    with_libyaml = outcome()
+    monkeypatch.setattr(compose, "_LOADER", yaml.SafeLoader)
+    assert outcome() == with_libyaml

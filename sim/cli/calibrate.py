@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from sim.calibrate.fitting import Judgement
     from sim.calibrate.write import Curve
     from sim.cost.collectives import Collective
-    from sim.spec.hardware import Accelerator, Precision
+    from sim.spec.hardware import Accelerator
     from sim.spec.quantity import Sourced
 
-WHAT = ("gemm", "attention", "collective")
 NOT_YET = ("moe",)
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point")
 FORMATS = {"bf16": ("bf16", 2.0), "fp8": ("fp8", 1.0), "fp8_block": ("fp8", 1.0), "fp4": ("fp4", 0.5)}
 """By format of the operands: precision of the peak, bytes of one element."""
+COLUMNS = {
+    "gemm": ("m", "n", "k", "latency"),
+    "attention": ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "latency"),
+    "collective": ("num_gpus", "message_size", "latency"),
+}
+"""Columns that each fit reads."""
 ATTENTION_FORMATS = ("bf16", "fp8")
 POOR = 0.25
 """Median error from which a curve is called poor: good tables reach 4 to 8 %."""
@@ -64,13 +69,21 @@ def calibrate(
 ) -> None:
     """Fit efficiency curves to your own measurements.
 
-    gemm reads the columns m, n, k and latency; attention batch_size, isl, num_heads, num_key_value_heads, head_dim
-    and latency; collective num_gpus, message_size (elements of 2 bytes) and latency. Latency is in milliseconds.
+    The columns that the table needs:
+
+    gemm: m, n, k, latency
+
+    attention: batch_size, isl, num_heads, num_key_value_heads, head_dim, latency
+
+    collective: num_gpus, message_size (elements of 2 bytes), latency
+
+    Latency is in milliseconds.
     """
     job = _job(what, table, target, on, precision, operation, where or [], quantises=quantises)
     check_writable(target, force=force)
     from sim.calibrate import write
 
+    _check_table(job)
     lender = base or job.chip.calibration or ""
     record = write.load(_file_of(lender))
     curve, judgement = _fit(job, record)
@@ -102,8 +115,8 @@ def _job(
 ) -> _Job:
     """Check what was typed. Raises UsageError, or CatalogError for an unknown accelerator."""
     if what in NOT_YET:
-        raise NotYetError(f"sim calibrate {what} is not built yet", mend=f"one of {output.either(WHAT)}")
-    _one_of(what, WHAT, "there is no such curve")
+        raise NotYetError(f"sim calibrate {what} is not built yet", mend=f"one of {output.either(tuple(COLUMNS))}")
+    _one_of(what, tuple(COLUMNS), "there is no such curve")
     key = operation if what == "collective" else precision
     keys = {"gemm": tuple(FORMATS), "attention": ATTENTION_FORMATS, "collective": COLLECTIVES}[what]
     _one_of(key, keys, f"sim calibrate {what} takes no such {'operation' if what == 'collective' else 'precision'}")
@@ -139,6 +152,39 @@ def _file_of(base: str) -> Path:
     return catalog.path("calibration", base)
 
 
+def _check_table(job: _Job) -> None:
+    """Refuse a table that cannot be read, or whose columns are no amounts, before a curve is fitted to it."""
+    import zlib
+
+    import numpy as np
+
+    from sim.calibrate import tables
+
+    try:
+        columns = tables.read(job.table, COLUMNS[job.what], job.where)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        kind = "Parquet" if job.table.suffix == ".parquet" else "CSV"
+        reason = str(error).partition(".")[0]
+        raise UsageError(f"not readable as {kind}: {reason}", where=str(job.table), mend="check the file") from None
+    for name, column in columns.items():
+        numbers = column if np.issubdtype(column.dtype, np.number) else np.array([np.nan])
+        if not (np.isfinite(numbers).all() and (numbers > 0).all()):
+            wrong = next((each for each in column.tolist() if not _is_amount(each)), "")
+            raise UsageError(
+                f"column {name} holds amounts above zero",
+                value=str(wrong),
+                where=str(job.table),
+                mend="leave such rows out, or choose others with --where",
+            )
+
+
+def _is_amount(cell: object) -> bool:
+    try:
+        return 0 < float(str(cell)) < float("inf")
+    except ValueError:
+        return False
+
+
 def _fit(job: _Job, record: Record) -> tuple[Curve, Judgement]:
     """Fit the curve that was asked for."""
     from sim.calibrate import attention, collective, gemm, tables
@@ -158,10 +204,11 @@ def _fit(job: _Job, record: Record) -> tuple[Curve, Judgement]:
 
 
 def _peak(job: _Job) -> float:
-    peaks, precision = job.chip.peak_flop_per_s, FORMATS[job.key][0]
+    peaks: dict[str, Sourced] = {**job.chip.peak_flop_per_s}
+    precision = FORMATS[job.key][0]
     if precision == "bf16" and "bf16" not in peaks:
         precision = "fp16"
-    return _number(job, peaks.get(cast("Precision", precision)), f"{precision} peak")
+    return _number(job, peaks.get(precision), f"{precision} peak")
 
 
 def _number(job: _Job, number: Sourced | None, noun: str) -> float:
@@ -221,10 +268,16 @@ def _report(job: _Job, curve: Curve, judgement: Judgement, *, json: bool) -> Non
     output.write("")
     width = max(map(len, constants))
     for name, value in constants.items():
-        values = ", ".join(f"{each:.4g}" for each in (value if isinstance(value, tuple) else (value,)))
-        output.write(f"{name.replace('_', ' '):<{width}}  {values}")
+        values = ", ".join(_constant(name, each) for each in (value if isinstance(value, tuple) else (value,)))
+        output.write(f"{name.removesuffix('_s').replace('_', ' '):<{width}}  {values}")
     output.write("")
     output.write(f"{judgement.points:,} points fitted, {judgement.held_out_points:,} kept apart to judge the curve:")
     output.write(
         f"off by {judgement.held_out_median:.1%} in the median, {judgement.held_out_p90:.1%} at the 90th percentile"
     )
+
+
+def _constant(name: str, value: float) -> str:
+    from sim.units import show
+
+    return show(value, "second") if name.endswith("_s") else f"{value:.4g}"

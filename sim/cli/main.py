@@ -91,8 +91,13 @@ def _run(command: Command, arguments: list[str]) -> int:
         code = typer.main.get_command(app).main(arguments, prog_name=f"sim {command.name}", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit:
+        # What typer makes of a closed pipe.
+        raise BrokenPipeError from None
     except typer_error as error:
         raise _usage(error, command) from None
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt  # typer has made a code of it
     return code if isinstance(code, int) else 0
 
 
@@ -186,5 +191,7 @@ def _prepare_process() -> None:
 
 def _drop_output() -> None:
     """Send what is still buffered nowhere, so that Python does not complain about the closed pipe at its end."""
-    if sys.stdout is sys.__stdout__ and sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # typer wraps the stream when its pipe is closed.
+    stream = getattr(sys.stdout, "wrapped", sys.stdout)
+    if stream is sys.__stdout__ and stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -130,12 +130,12 @@ KINDS: Mapping[str, Kind] = {
             Column("accelerator", "accelerator", right=False),
             Column("devices\na node", "devices", _count),
             Column("devices\na domain", "scale_up_domain_devices", _count),
-            Column("scale-up\nGB/s", "scale_up_bandwidth_bytes_per_s", _scaled(1e9)),
-            Column("scale-out\nGB/s", "scale_out_bandwidth_bytes_per_s", _scaled(1e9)),
+            Column("up\nGB/s", "scale_up_bandwidth_bytes_per_s", _scaled(1e9)),
+            Column("out\nGB/s", "scale_out_bandwidth_bytes_per_s", _scaled(1e9)),
             Column("power\nkW", "power_w", _scaled(1e3)),
             _TITLE,
         ),
-        f"Links per device and direction; a domain shares the scale-up network.\n{_SEE}",
+        f"up: scale-up links of a domain; out: network cards; both per device, one way.\n{_SEE}",
     ),
     "fabrics": Kind(
         "networks: line rate, latency, levels",
@@ -176,7 +176,7 @@ KINDS: Mapping[str, Kind] = {
             Column("released", "released", right=False),
             _TITLE,
         ),
-        f"Counted from the shape; active: what one token multiplies with. k tokens are 1024.\n{_SEE}",
+        f"Counted from the shape; active: what a token multiplies with. 1k is 1024.\n{_SEE}",
     ),
     "profiles": Kind(
         "training frameworks: overlap, host time, memory",
@@ -203,7 +203,7 @@ KINDS: Mapping[str, Kind] = {
             Column("median\nerror", "all_reduce_held_out_median", _percent),
             _TITLE,
         ),
-        "bf16; median error on measurements kept apart; a stand-in borrows another chip's.\n"
+        "bf16; median error on measurements kept apart; a stand-in borrows another's.\n"
         "sim show calibration/NAME gives every number with its source.",
     ),
     "scenarios": Kind(
@@ -257,7 +257,7 @@ def _newest_first(date: str | None) -> float:
     """
     year, _, part = (date or "0").partition("-")
     months = {"H": 6, "Q": 3}.get(part[:1], 1)
-    within = int(re.sub(r"\D", "", part[:2]) or 0) * months
+    within = (int(re.sub(r"\D", "", part[:2]) or 0) - 1) * months + 1
     return -(int(year) * 12 + within)
 
 

@@ -1,6 +1,7 @@
 """`sim schema`: what editors and scripts rely on."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,16 @@ PROMISED = {
     "co2_kg", "expected_loss", "rule_of_thumb_s", "model", "plan", "levers", "assumptions", "thresholds", "next",
     "provenance",
 }  # fmt: skip
+
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "number": int | float,
+    "integer": int,
+    "boolean": bool,
+    "null": type(None),
+}
 
 
 def schema(what: str) -> dict[str, Any]:
@@ -76,6 +87,40 @@ def test_result_holds_what_the_contract_promises() -> None:
     assert set(data["properties"]["answer"]["properties"]["wall_clock_s"]["required"]) == {
         "expected", "p10", "p50", "p90",
     }  # fmt: skip
+
+
+def complaints(value: Any, expected: dict[str, Any], place: str = "answer") -> Iterator[str]:
+    """What keeps a value from a schema, as far as the schema of an answer goes."""
+    kinds = expected.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(isinstance(value, TYPES[kind]) for kind in kinds):
+        yield f"{place} is {value!r}"
+    elif isinstance(value, dict):
+        yield from (f"{place} lacks {name}" for name in expected.get("required", ()) if name not in value)
+        for name, item in value.items():
+            inner = expected.get("properties", {}).get(name, expected.get("additionalProperties", {}))
+            yield from complaints(item, inner, f"{place}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from complaints(item, expected.get("items", {}), f"{place}[{index}]")
+    elif value not in expected.get("enum", [value]) or not within(value, expected):
+        yield f"{place} is {value!r}"
+
+
+def within(value: Any, expected: dict[str, Any]) -> bool:
+    bounds = [expected.get(bound, value) for bound in ("minimum", "maximum")]
+    return not isinstance(value, int | float) or bounds[0] <= value <= bounds[1]
+
+
+@pytest.mark.parametrize(
+    "question", ["howlong 1e24 1024xh100-sxm", "howmany 1e24 90d h100-sxm", "howmuch 30d 1024xh100-sxm"]
+)
+def test_answers_keep_to_the_schema(question: str) -> None:
+    outcome = call(*question.split(), "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    answer, expected = json.loads(outcome.stdout), schema("result")
+    assert list(complaints(answer, expected)) == []
+    assert set(answer) <= set(expected["properties"])
 
 
 def test_an_unknown_schema_is_named() -> None:

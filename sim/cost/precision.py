@@ -16,7 +16,7 @@ BITS: dict[str, float] = {
     "fp6": 6,
     "fp4": 4,
 }
-"""Bits of one operand. tf32 stores 32 and multiplies 19; TPP practice counts 19 (../hardware/precision_factors)."""
+"""Bits of one operand. tf32 stores 32 and multiplies 19; TPP practice counts 19."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,18 @@ class Utilization:
     peak_precision: str
     """Precision of the dense peak that they are measured against."""
 
+    def to_dict(self) -> dict[str, float | str]:
+        """Give the shares by name."""
+        return {
+            "allocated": self.allocated,
+            "busy": self.busy,
+            "ettr": self.ettr,
+            "mfu_step": self.mfu_step,
+            "mfu_run": self.mfu_run,
+            "hfu_run": self.hfu_run,
+            "peak_precision": self.peak_precision,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Lever:
@@ -80,6 +92,10 @@ class Answer:
     """Expected interruptions and checkpoints."""
     next: tuple[str, ...]
     provenance: dict[str, Any]
+    cluster: str
+    """Name of the accelerator."""
+    scenario_text: str
+    """The scenario file that the question stands for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON object of contracts.md."""
@@ -89,10 +105,7 @@ class Answer:
             "sentence": self.sentence,
             "interval": self.width,
             "answer": {"wall_clock_s": self.wall_clock_s.to_dict(), "device_hours": self.device_hours, **self.answer},
-            "utilization": {
-                name: getattr(self.utilization, name)
-                for name in ("allocated", "busy", "ettr", "mfu_step", "mfu_run", "hfu_run", "peak_precision")
-            },
+            "utilization": self.utilization.to_dict(),
             "parts": [{"name": name, "seconds": seconds} for name, seconds in self.parts],
             "flop": {name: weighted.to_dict() for name, weighted in self.flop.items()},
             "energy_j": self.energy_j,
@@ -113,7 +126,7 @@ class Answer:
                 {"name": lever.name, "from": lever.before, "to": lever.after, "wall_clock_s": lever.wall_clock_s}
                 for lever in self.levers
             ],
-            "assumptions": [assumption.to_dict(_unit(assumption.dimension)) for assumption in self.assumptions],
+            "assumptions": [assumption.to_dict(unit(assumption.dimension)) for assumption in self.assumptions],
             "thresholds": [
                 {
                     "name": crossing.threshold.name,
@@ -130,6 +143,6 @@ class Answer:
         }
 
 
-def _unit(dimension: str) -> str:
+def unit(dimension: str) -> str:
     """Give the SI unit of a dimension; names and ratios have none."""
     return DIMENSIONS[dimension].unit if dimension in DIMENSIONS else ""

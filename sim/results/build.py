@@ -30,6 +30,7 @@ class Telling:
     levers: tuple[Lever, ...]
     next: tuple[str, ...]
     provenance: dict[str, Any]
+    scenario_text: str
     thresholds: tuple[thresholds.Threshold, ...] = ()
 
 
@@ -74,6 +75,8 @@ def build(prepared: Prepared, outcome: Outcome, spread: Interval, telling: Telli
         events={"interruptions": outcome.interruptions, "checkpoints": outcome.checkpoints},
         next=telling.next,
         provenance=telling.provenance,
+        cluster=cluster.accelerator.name,
+        scenario_text=telling.scenario_text,
     )
 
 
@@ -106,9 +109,9 @@ def rule_of_thumb_s(prepared: Prepared) -> float:
 def width_in_words(spread: Interval) -> str:
     """Say what makes the interval wide."""
     if spread.luck_share + spread.model_share == 0:
-        return "no spread: nothing interrupts this run and the step was given"
+        return "No interval: nothing interrupts this run, and its step was given."
     luck, model = round(100 * spread.luck_share), round(100 * spread.model_share)
-    return f"of the interval's variance {model} % is the error of the step model, {luck} % the luck of the run"
+    return f"The interval (variance): {model} % error of the step model, {luck} % luck of the run."
 
 
 def _model(prepared: Prepared) -> dict[str, Any]:

@@ -15,10 +15,10 @@ class Threshold:
 
 
 THRESHOLDS = (
-    Threshold("EU GPAI presumption (indicative)", 1e23, "EU guidelines on general-purpose AI models, July 2025"),
-    Threshold("EU AI Act Art. 51 systemic risk", 1e25, "Regulation (EU) 2024/1689, Article 51(2)"),
-    Threshold("US EO 14110 (rescinded), SB 53", 1e26, "Executive Order 14110 section 4.2(b); California SB 53 (2025)"),
-    Threshold("proposed cap on training", 1e27, "Keep the Future Human, proposed cap"),
+    Threshold("EU GPAI, indicative", 1e23, "EU guidelines on general-purpose AI models, July 2025"),
+    Threshold("EU AI Act Art. 51", 1e25, "Regulation (EU) 2024/1689, Article 51(2)"),
+    Threshold("SB 53; rescinded EO 14110", 1e26, "Executive Order 14110 section 4.2(b); California SB 53 (2025)"),
+    Threshold("proposed cap", 1e27, "Keep the Future Human, proposed cap"),
 )
 """In ascending order."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,25 @@ def how_much(prepared: Prepared, flop: Spread, target_s: float) -> str:
     )
 
 
+def dates(start: datetime.date, spread: Spread) -> dict[str, str]:
+    """Give the days on which a run that starts at one ends."""
+    ends = {"expected": spread.expected, "p10": spread.p10, "p50": spread.p50, "p90": spread.p90}
+    return {"start": str(start), **{name: until(start, seconds) for name, seconds in ends.items()}}
+
+
+def until(start: datetime.date, seconds: float) -> str:
+    """Say the day that lies so many seconds after the start of a day.
+
+    >>> import datetime
+    >>> until(datetime.date(2026, 12, 1), 30.5 * 86400)
+    '2026-12-31'
+    """
+    try:
+        return str(start + datetime.timedelta(seconds=seconds))
+    except OverflowError:
+        return f"{duration(seconds)} later"
+
+
 def next_howmany(prepared: Prepared) -> str:
     """Suggest the question after howlong."""
     return f"sim howmany {amount(prepared.training.model_flop)} 90d {prepared.cluster.accelerator.name}"
@@ -96,4 +116,6 @@ def _devices(prepared: Prepared) -> str:
 def _between(spread: Spread) -> str:
     if spread.p90 <= spread.p10:
         return ""
-    return f" (80 % interval {duration(spread.p10)} to {duration(spread.p90)})"
+    low, high = duration(spread.p10), duration(spread.p90)
+    same_unit = low.split(" ")[1] == high.split(" ")[1]
+    return f" (80 % interval {low.split(' ')[0] if same_unit else low} to {high})"

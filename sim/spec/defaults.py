@@ -21,12 +21,12 @@ DEFAULTS: dict[str, Default] = {
     "training.model": Default("compute-optimal", "name", "the shape that the scaling law asks for"),
     "training.law": Default("llama3", "name", f"{_LLAMA3} section 3.2.1, anchored on its published optimum"),
     "training.precision": Default(
-        "bf16", "name", "the commonest recipe of published frontier runs (truth/training.csv)"
+        "bf16", "name", "the commonest recipe of published dense pre-training runs"
     ),
     "training.sequence": Default(8192, "token", f"{_LLAMA3} table 4"),
     "training.batch": Default(2048 * 8192, "token", f"{_LLAMA3} section 3.4.1: 16M tokens a step for most of the run"),
     "training.plan": Default("auto", "name", "the best legal layout of the plan search"),
-    "training.profile": Default("megatron-core", "name", "the newest profile with measured factors (findings.md)"),
+    "training.profile": Default("megatron-core", "name", "the newest profile with measured factors"),
     "training.checkpoint.bytes_per_parameter": Default(
         14, "byte", "2 B weights and 12 B optimizer state: Rajbhandari et al. 2020 (arXiv:1910.02054)"
     ),
@@ -44,7 +44,7 @@ DEFAULTS: dict[str, Default] = {
     ),
     "cluster.spares": Default(0, "count", "spare nodes stand outside the count, so nobody waits for a repair"),
     "cluster.power_usage_effectiveness": Default(
-        1.2, "ratio", "typical liquid-cooled AI campus (energy.csv, from memory)"
+        1.2, "ratio", "typical liquid-cooled AI campus (from memory; surveys say 1.55, Google 1.10)"
     ),
     "cluster.carbon": Default(369.473e-3 / 3.6e6, "kg_per_j", "USA 2023: codecarbon@b05965e global_energy_mix.json"),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import UsageError
 from sim.spec import catalog
+from sim.spec.emit import dumps
 from sim.spec.scenario import Scenario, refuse_not_yet
 from sim.spec.yaml import Document, apply_override, loads, validate
 
@@ -51,24 +52,48 @@ OPTIONS: dict[str, Option] = {
 _COUNTED = re.compile(r"([0-9][0-9_,]*)\s*x\s*([a-z0-9][a-z0-9.-]*)", re.IGNORECASE)
 
 
-def build_scenario(on: str, budget: str | None, options: Mapping[str, object], *, flags: bool = False) -> Scenario:
+def build_scenario(
+    on: str, budget: str | None, options: Mapping[str, object], *, seed: int = 0, flags: bool = False
+) -> Scenario:
     """Build the scenario that a question stands for.
 
     Args:
         on: COUNTxACCELERATOR, or a cluster of the catalogue.
         budget: FLOP or tokens, with unit; None where model and tokens say it.
         options: values of ``OPTIONS``; text with units, or plain SI numbers.
+        seed: draws the luck of its simulated runs.
         flags: whether errors name command-line flags.
 
     Raises:
         SimError: a part of the question is wrong; the error names the option.
 
     """
-    return _validated(build_document(on, budget, options, flags=flags))
+    return read_scenario(build_document(on, budget, options, seed=seed, flags=flags))
 
 
-def build_document(on: str, budget: str | None, options: Mapping[str, object], *, flags: bool = False) -> Document:
-    """Build the document of that scenario: what ``--emit`` writes."""
+def scenario_text(on: str, budget: str | None, options: Mapping[str, object], *, seed: int, comment: str) -> str:
+    """Give that scenario as a file: what ``--emit`` writes."""
+    data = build_document(on, budget, options, seed=seed).data
+    assert isinstance(data, dict)
+    return dumps(data, comment)
+
+
+def read_scenario(document: Document) -> Scenario:
+    """Validate a document as a scenario.
+
+    Raises:
+        NotYetError: it uses parts of the scenario language that are not built yet.
+        ScenarioError: it is wrong; the error lists every problem with its place.
+
+    """
+    refuse_not_yet(document.data)
+    return validate(Scenario, document)
+
+
+def build_document(
+    on: str, budget: str | None, options: Mapping[str, object], *, seed: int = 0, flags: bool = False
+) -> Document:
+    """Build the document of that scenario."""
     document = loads("schema_version: 1\nname: question\ncluster: {}\nworkloads: [{training: {}}]\n", "question")
     for path, value in cluster_fields(on).items():
         document = apply_override(document, f"cluster.{path}={value}", "the cluster of the question")
@@ -81,12 +106,9 @@ def build_document(on: str, budget: str | None, options: Mapping[str, object], *
         option = OPTIONS[name]
         flag = f"--{name.replace('_', '-')}" if flags else name
         document = apply_override(document, f"{option.path}={_text(value, option)}", flag)
+    if seed:
+        document = apply_override(document, f"seed={seed}")
     return apply_override(document, f"name={_quoted(title(document))}")
-
-
-def _validated(document: Document) -> Scenario:
-    refuse_not_yet(document.data)
-    return validate(Scenario, document)
 
 
 def cluster_fields(on: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import SimError
 from sim.plan.training import Prepared
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from sim.spec.workload import TrainingSpec
 
-type_of_change = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
+Change: TypeAlias = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
+"""Name, value before and after, and the changed specifications."""
 
 
 def levers(prepared: Prepared, wall_clock_s: float) -> tuple[Lever, ...]:
@@ -32,7 +33,7 @@ def levers(prepared: Prepared, wall_clock_s: float) -> tuple[Lever, ...]:
     return tuple(sorted(found, key=lambda lever: -abs(lever.wall_clock_s / wall_clock_s - 1)))
 
 
-def _changes(prepared: Prepared) -> Iterator[type_of_change]:
+def _changes(prepared: Prepared) -> Iterator[Change]:
     """List the changes: devices, batch, precision, network, failures, checkpoints, restart."""
     training, cluster = prepared.training.spec, prepared.cluster.spec
     double = cluster.model_copy(update={"count": 2 * cluster.count})
@@ -44,7 +45,7 @@ def _changes(prepared: Prepared) -> Iterator[type_of_change]:
     rate = cluster.failure_rate
     if rate > 0:
         half = cluster.model_copy(update={"failure_rate": rate / 2})
-        yield "failure rate", _per_million(rate), _per_million(rate / 2), half, training
+        yield "failure rate", f"{rate * 3600e6:.3g}", f"{rate * 1800e6:.3g} per 1e6 device-hours", half, training
         shorter = cluster.model_copy(update={"restart": cluster.restart / 2})
         yield "restart", show(cluster.restart, "second"), show(cluster.restart / 2, "second"), shorter, training
         checkpoint = training.checkpoint
@@ -58,7 +59,7 @@ def _changes(prepared: Prepared) -> Iterator[type_of_change]:
         )
 
 
-def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSpec) -> Iterator[type_of_change]:
+def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSpec) -> Iterator[Change]:
     batch = float(prepared.work.tokens)
     larger = training.model_copy(update={"batch": 2 * batch})
     yield "batch", show(batch, "token"), show(2 * batch, "token"), cluster, larger
@@ -76,7 +77,3 @@ def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSp
             update["node"] = node.model_copy(update=more)
         before, after = show(rate.value, "byte_per_s"), show(2 * rate.value, "byte_per_s")
         yield "network per device", before, after, cluster.model_copy(update=update), training
-
-
-def _per_million(rate_per_s: float) -> str:
-    return f"{rate_per_s * 3600 * 1e6:.3g} per 1e6 device-hours"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.errors import InfeasibleError
 from sim.plan.training import Prepared, prepare
 from sim.results.outcome import Outcome, from_expected, from_recordings
 from sim.results.spread import STEP_MODEL_SIGMA, Interval, interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.engine.recording import Recording
     from sim.spec.scenario import ClusterSpec, Scenario
     from sim.spec.workload import TrainingSpec
@@ -26,6 +27,8 @@ class Prediction:
     prepared: Prepared
     outcome: Outcome
     interval: Interval
+    recordings: tuple[Recording, ...]
+    """The simulated seeds that the luck comes from."""
 
 
 def predict(scenario: Scenario, seeds: int = LUCK_SEEDS) -> Prediction:
@@ -39,34 +42,31 @@ def predict(scenario: Scenario, seeds: int = LUCK_SEEDS) -> Prediction:
 
     """
     prepared = prepare(scenario.cluster, scenario.training)
-    recordings = play_seeds(prepared, scenario.seed, seeds)
-    if prepared.run.spare_nodes:
-        if not recordings:
-            raise InfeasibleError("with spare nodes only the simulation answers", value="0 seeds", mend="--seeds 16")
+    # Without interruptions every seed is the same run: there is no luck to look for.
+    recordings = play_seeds(prepared, scenario.seed, seeds) if prepared.run.hazard_per_s else []
+    if prepared.run.spare_nodes and recordings:
         outcome = from_recordings(prepared.run, recordings)
     else:
         outcome = from_expected(prepared.run, prepared.expected())
-    return Prediction(prepared, outcome, spread(prepared, outcome, recordings))
+    return Prediction(prepared, outcome, spread(prepared, outcome, recordings), tuple(recordings))
 
 
 def expected_s(cluster: str | ClusterSpec, training: TrainingSpec, seed: int = 0) -> float:
     """Give the expected wall-clock alone, in s: what levers and inverse questions vary."""
     prepared = prepare(cluster, training)
-    if prepared.run.spare_nodes:
+    if prepared.run.spare_nodes and prepared.run.hazard_per_s:
         return from_recordings(prepared.run, play_seeds(prepared, seed, LUCK_SEEDS)).wall_clock_s
     return float(prepared.expected().wall_clock_s)
 
 
 def play_seeds(prepared: Prepared, seed: int, seeds: int) -> list[Recording]:
-    """Simulate the run with so many seeds from the first one on; a run that nothing interrupts needs none."""
-    if prepared.run.hazard_per_s == 0:
-        return []
-    from sim.engine.training import play_many  # simpy is wanted only here
+    """Simulate the run with so many seeds from the first one on."""
+    from sim.engine.training import play_many  # noqa: PLC0415 - simpy takes 0.06 s, which sim check need not pay
 
     return play_many(prepared.run, range(seed, seed + seeds))
 
 
-def spread(prepared: Prepared, outcome: Outcome, recordings: list[Recording], *, inverse: bool = False) -> Interval:
+def spread(prepared: Prepared, outcome: Outcome, recordings: Sequence[Recording], *, inverse: bool = False) -> Interval:
     """Give the interval of the wall-clock (or, inverse, of what a fixed time buys)."""
     luck: list[float] = []
     if recordings:

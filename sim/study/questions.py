@@ -12,10 +12,11 @@ from sim.results import words
 from sim.spec.scenario import ClusterSpec, Scenario
 from sim.spec.workload import Budget, TrainingSpec
 from sim.study.ask import build_scenario
-from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, play_seeds, predict, spread
+from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, spread
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable
 
     from sim.results.answer import Answer
@@ -35,6 +36,7 @@ def howlong(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
+    start: datetime.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -47,6 +49,7 @@ def howlong(
         seeds: simulated runs whose spread is the luck of the answer.
         seed: the first of them.
         thresholds: amounts of FLOP to watch, besides the named ones.
+        start: first day of the run, for dates.
         flags: whether errors name command-line flags.
         options: see ``sim.study.ask.OPTIONS``; plain numbers are SI.
 
@@ -54,8 +57,8 @@ def howlong(
         SimError: the question is wrong, the model does not fit, or the run never ends.
 
     """
-    asked = Asked("howlong", _budget(flop), on, None, options, thresholds)
-    scenario = _scenario(asked, seed, flags=flags)
+    asked = Asked("howlong", _budget(flop), on, None, options, seed, thresholds, start)
+    scenario = _scenario(asked, flags=flags)
     prediction = predict(scenario, seeds)
     sentence = words.how_long(prediction.prepared, prediction.interval.spread)
     return tell(prediction, scenario, asked, sentence, {}, words.next_howmany(prediction.prepared))
@@ -69,6 +72,7 @@ def howmany(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
+    start: datetime.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -81,6 +85,7 @@ def howmany(
         seeds: as in ``howlong``.
         seed: as in ``howlong``.
         thresholds: as in ``howlong``.
+        start: as in ``howlong``.
         flags: as in ``howlong``.
         options: as in ``howlong``.
 
@@ -90,8 +95,8 @@ def howmany(
 
     """
     target_s = _time(time)
-    asked = Asked("howmany", _budget(flop), on, str(time), options, thresholds)
-    scenario = _scenario(asked, seed, flags=flags, on=f"{MOST_DEVICES}x{on}")
+    asked = Asked("howmany", _budget(flop), on, str(time), options, seed, thresholds, start)
+    scenario = _scenario(asked, flags=flags, on=f"{MOST_DEVICES}x{on}")
     cluster, training = _cluster(scenario), scenario.training
     resolved = resolve_cluster(cluster)
     node = resolved.devices_per_node
@@ -122,6 +127,7 @@ def howmuch(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
+    start: datetime.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -133,6 +139,7 @@ def howmuch(
         seeds: as in ``howlong``.
         seed: as in ``howlong``.
         thresholds: as in ``howlong``.
+        start: as in ``howlong``.
         flags: as in ``howlong``.
         options: as in ``howlong``.
 
@@ -141,8 +148,8 @@ def howmuch(
 
     """
     target_s = _time(time)
-    asked = Asked("howmuch", None, on, str(time), options, thresholds)
-    scenario = _scenario(asked, seed, flags=flags, budget="1e21 FLOP")
+    asked = Asked("howmuch", None, on, str(time), options, seed, thresholds, start)
+    scenario = _scenario(asked, flags=flags, budget="1e21 FLOP")
     resolved = resolve_cluster(scenario.cluster)
     training = scenario.training
 
@@ -155,7 +162,7 @@ def howmuch(
     workload = scenario.workloads[0].model_copy(update={"training": with_flop(flop)})
     answered = scenario.model_copy(update={"workloads": (workload,)})
     prediction = predict(answered, seeds)
-    inverse = _inverse_spread(prediction, flop, seeds, seed)
+    inverse = _inverse_spread(prediction, flop)
     sentence = words.how_much(prediction.prepared, inverse, target_s)
     answer = {"flop": inverse.to_dict(), "target_s": target_s}
     return tell(prediction, answered, asked, sentence, answer, words.next_howlong(prediction.prepared, f"{flop:.4g}"))
@@ -214,16 +221,14 @@ def largest(seconds: Callable[[float], float], target_s: float, most: float) -> 
     return low
 
 
-def _inverse_spread(prediction: Prediction, flop: float, seeds: int, seed: int) -> Spread:
+def _inverse_spread(prediction: Prediction, flop: float) -> Spread:
     """Give the spread of what a fixed time buys: slow runs buy less."""
-    recordings = play_seeds(prediction.prepared, seed, seeds)
-    wide = spread(prediction.prepared, prediction.outcome, recordings, inverse=True).spread
+    wide = spread(prediction.prepared, prediction.outcome, prediction.recordings, inverse=True).spread
     return wide.scaled(flop / wide.expected)
 
 
-def _scenario(asked: Asked, seed: int, *, flags: bool, on: str | None = None, budget: str | None = None) -> Scenario:
-    scenario = build_scenario(on or asked.on, budget or asked.budget, asked.options, flags=flags)
-    return scenario.model_copy(update={"seed": seed})
+def _scenario(asked: Asked, *, flags: bool, on: str | None = None, budget: str | None = None) -> Scenario:
+    return build_scenario(on or asked.on, budget or asked.budget, asked.options, seed=asked.seed, flags=flags)
 
 
 def _cluster(scenario: Scenario) -> ClusterSpec:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from sim.results import words
 from sim.results.build import Telling, build
+from sim.study.ask import scenario_text
 from sim.study.levers import levers
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Mapping
 
     from sim.results.answer import Answer
@@ -31,8 +34,11 @@ class Asked:
     time: str | None
     """The time that howmany and howmuch aim at."""
     options: Mapping[str, object]
+    seed: int = 0
     thresholds: tuple[Threshold, ...] = ()
     """Amounts of FLOP that the asker wants to see crossed, besides the named ones."""
+    start: datetime.date | None = None
+    """First day of the run, where the asker wants dates."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as part of the answer's JSON."""
@@ -42,6 +48,7 @@ class Asked:
             "on": self.on,
             "time": self.time,
             "options": {name: str(value) for name, value in self.options.items()},
+            "start": None if self.start is None else str(self.start),
         }
 
 
@@ -49,6 +56,8 @@ def tell(
     prediction: Prediction, scenario: Scenario, asked: Asked, sentence: str, answer: dict[str, Any], following: str
 ) -> Answer:
     """Give the answer with everything that belongs beside its sentence."""
+    if asked.start is not None:
+        answer = {**answer, "dates": words.dates(asked.start, prediction.interval.spread)}
     telling = Telling(
         question=asked.to_dict(),
         sentence=sentence,
@@ -57,8 +66,18 @@ def tell(
         next=(following,),
         provenance=provenance(scenario),
         thresholds=asked.thresholds,
+        scenario_text=_scenario_text(asked, answer, sentence),
     )
     return build(prediction.prepared, prediction.outcome, prediction.interval, telling)
+
+
+def _scenario_text(asked: Asked, answer: dict[str, Any], sentence: str) -> str:
+    """Write the scenario of the answer, with the count or the FLOP that was found; a file needs none."""
+    if asked.kind == "run":
+        return ""
+    on = f"{answer['count']}x{asked.on}" if "count" in answer else asked.on
+    budget = f"{answer['flop']['expected']!r} FLOP" if "flop" in answer else asked.budget
+    return scenario_text(on, budget, asked.options, seed=asked.seed, comment=sentence)
 
 
 def provenance(scenario: Scenario) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Ask one question of one cluster or several, and print what comes back: text, a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim import units
+from sim.cli import output
+from sim.cli.answer import draw, time_unit
+from sim.errors import SimError, UsageError
+from sim.results.thresholds import Threshold
+from sim.results.words import amount
+from sim.study.ask import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sim.results.answer import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What stands beside the question: options of the scenario, and how the answer is wanted."""
+
+    options: Mapping[str, object]
+    thresholds: tuple[Threshold, ...]
+    start: datetime.date | None
+    seeds: int
+    seed: int
+    emit: str | None
+    force: bool
+    everything: bool
+    csv: bool
+    json: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Request:
+        """Read the options of a command.
+
+        Raises:
+            UsageError: two options contradict each other, or one cannot be read.
+
+        """
+        options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
+        if given["no_failures"]:
+            if "failure_rate" in options:
+                raise UsageError("--no-failures and --failure-rate contradict each other", mend="give one of them")
+            options["failure_rate"] = "0/h"
+        if given["csv"] and given["json"]:
+            raise UsageError("--csv and --json are two forms of one answer", mend="give one of them")
+        return cls(
+            options=options,
+            thresholds=tuple(_threshold(text) for text in given["threshold"] or ()),
+            start=_date(given["start"]),
+            seeds=given["seeds"],
+            seed=given["seed"],
+            emit=given["emit"],
+            force=given["force"],
+            everything=given["everything"],
+            csv=given["csv"],
+            json=given["json"],
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Give the keyword arguments of the Python questions."""
+        return {
+            "seeds": self.seeds,
+            "seed": self.seed,
+            "thresholds": self.thresholds,
+            "start": self.start,
+            "flags": True,
+            **self.options,
+        }
+
+
+def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, dict[str, Any]], Answer]) -> None:
+    """Ask the question of each machine and print one answer, or one table of several."""
+    target = _emit_target(request, machines)
+    answers = [ask(machine, request.settings) for machine in machines]
+    if target is not None:
+        from sim.cli.files import write_whole
+
+        write_whole(target, answers[0].scenario_text, force=request.force)
+        output.say(f"scenario written to {target}")
+    if request.json:
+        one = answers[0].to_dict() if len(answers) == 1 else {"answers": [answer.to_dict() for answer in answers]}
+        output.write_json(one)
+    elif request.csv:
+        output.write(_csv(machines, answers))
+    elif len(answers) == 1:
+        draw(answers[0], everything=request.everything)
+    else:
+        _draw_table(machines, answers)
+
+
+def _draw_table(machines: Sequence[str], answers: Sequence[Answer]) -> None:
+    """Print several answers side by side, then the sentence of each."""
+    longest_s = max(answer.wall_clock_s.expected for answer in answers)
+    unit_s, unit = time_unit(longest_s)
+    drawing = output.table()
+    drawing.add_column("cluster")
+    for heading in (unit, "80 % interval", "MFU", "ETTR", "M device-h", "energy", "cost"):
+        drawing.add_column(heading, justify="right")
+    for answer in answers:
+        wall = answer.wall_clock_s
+        drawing.add_row(
+            f"{answer.plan['devices']:,}x{answer.cluster}",
+            amount(wall.expected / unit_s),
+            f"{amount(wall.p10 / unit_s)}-{amount(wall.p90 / unit_s)}",
+            f"{answer.utilization.mfu_run:.0%}",
+            f"{answer.utilization.ettr:.0%}",
+            amount(answer.device_hours / 1e6),
+            "-" if answer.energy_j is None else units.show(answer.energy_j, "joule"),
+            "-" if answer.cost_usd is None else units.show(answer.cost_usd, "usd"),
+        )
+    output.draw(drawing, folds=False)
+    output.write("")
+    for answer in answers:
+        output.write(output.wrapped(answer.sentence, ""))
+
+
+def _csv(machines: Sequence[str], answers: Sequence[Answer]) -> str:
+    """Give one line for each machine, in SI, with the seconds of each part."""
+    import csv
+    import io
+
+    names = list(dict.fromkeys(name for answer in answers for name, _ in answer.parts))
+    head = ["on", "devices", "wall_clock_s", "p10_s", "p50_s", "p90_s", "model_flop", "device_hours", "energy_j"]
+    head += ["cost_usd", "mfu_step", "mfu_run", "ettr", *(f"{name} s" for name in names)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    for machine, answer in zip(machines, answers, strict=True):
+        wall, use, parts = answer.wall_clock_s, answer.utilization, dict(answer.parts)
+        row: list[object] = [machine, answer.plan["devices"], wall.expected, wall.p10, wall.p50, wall.p90]
+        row += [answer.flop["model"].operations, answer.device_hours, answer.energy_j, answer.cost_usd]
+        row += [use.mfu_step, use.mfu_run, use.ettr, *(parts.get(name, 0.0) for name in names)]
+        writer.writerow(["" if value is None else value for value in row])
+    return text.getvalue().rstrip("\n")
+
+
+def _emit_target(request: Request, machines: Sequence[str]) -> Path | None:
+    """Check before the work that the scenario can be written."""
+    if request.emit is None:
+        return None
+    if len(machines) > 1:
+        raise UsageError("--emit writes one scenario", value=", ".join(machines), mend="ask for one cluster")
+    from sim.cli.files import check_writable
+
+    target = Path(request.emit)
+    check_writable(target, force=request.force)
+    return target
+
+
+def _threshold(text: str) -> Threshold:
+    name, equals, number = text.rpartition("=")
+    try:
+        flop = units.parse(number if "FLOP" in number else f"{number} FLOP", "flop")
+    except SimError as error:
+        raise UsageError(error.rule, text, "--threshold", "write it like --threshold 5e25, or mine=5e25") from None
+    return Threshold(name if equals else "your threshold", flop, "given by you")
+
+
+def _date(text: str | None) -> datetime.date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError("a date is year-month-day", text, "--start", "write it like --start 2026-12-01") from None

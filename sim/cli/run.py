@@ -1,0 +1,76 @@
+"""Play a scenario file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.results.report import Report
+
+
+def run(
+    scenario: Annotated[Path, typer.Argument(help="Scenario file.", show_default=False)],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: cluster.count=4096.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="First seed instead of the file's.", min=0, show_default=False)
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds to play.", min=1, max=100_000)] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="Show every assumption.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Play a scenario file event by event.
+
+    Prints the expected answer and, beside it, what the simulated seeds did.
+    """
+    from sim.study.scenarios import load_scenario, run_scenario
+
+    report = run_scenario(load_scenario(scenario, changes or ()), seed, seeds)
+    if json:
+        output.write_json(report.to_dict())
+        return
+    for line in lines(report, everything=everything):
+        output.write(line)
+
+
+def lines(report: Report, *, everything: bool) -> Iterator[str]:
+    """Give the report line by line: the simulated runs, then the expected answer."""
+    from sim.cli import answer as drawing
+    from sim.results.words import amount, duration
+
+    spread, count = report.wall_clock_spread_s, len(report.recordings)
+    unit_s, unit = drawing.time_unit(spread.expected)
+    yield output.styled(report.name, "1")
+    if count == 1:
+        head = f"Simulated with seed {report.recordings[0].seed}: {duration(spread.expected)}"
+    else:
+        first, last = report.recordings[0].seed, report.recordings[-1].seed
+        head = (
+            f"Simulated with seeds {first} to {last}: mean {duration(spread.expected)}, p10 {duration(spread.p10)}, "
+            f"p90 {duration(spread.p90)}"
+        )
+    off = report.answer.wall_clock_s.expected / spread.expected - 1
+    interruptions, checkpoints = amount(report.outcome.interruptions), amount(report.outcome.checkpoints)
+    text = f"{head}; {interruptions} interruptions, {checkpoints} checkpoints; the closed form differs by {off:+.2%}."
+    yield from output.wrapped(text, "").splitlines()
+    yield output.styled(f"{'':<40}{'simulated':>10}{'expected':>10} {unit}", "1")
+    expected = dict(report.answer.parts)
+    names = dict.fromkeys([*(name for name, _ in report.outcome.parts), *expected])
+    simulated = dict(report.outcome.parts)
+    total = spread.expected / unit_s
+    for name in names:
+        pair = (simulated.get(name, 0.0), expected.get(name, 0.0))
+        shown = "".join(f"{drawing.column(seconds / unit_s, total):>10}" for seconds in pair)
+        yield f"  {name:<38}{shown}"
+    pair = (spread.expected, report.answer.wall_clock_s.expected)
+    yield f"  {'wall-clock':<38}" + "".join(f"{drawing.column(seconds / unit_s, total):>10}" for seconds in pair)
+    yield ""
+    yield from drawing.lines(report.answer, everything=everything)

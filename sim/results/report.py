@@ -1,0 +1,101 @@
+"""What a simulated scenario says: the expected answer, and what the seeds did beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.results.build import utilization
+from sim.results.flop import accounts
+from sim.results.outcome import Outcome, from_recordings
+from sim.results.spread import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.cost.precision import WeightedFlop
+    from sim.engine.recording import Recording
+    from sim.plan.training import Prepared
+    from sim.results.answer import Answer, Utilization
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A scenario that was played with one seed or several."""
+
+    answer: Answer
+    """The closed form of the same run, with its interval, levers and assumptions."""
+    outcome: Outcome
+    """The mean of the seeds."""
+    utilization: Utilization
+    """Of the mean of the seeds."""
+    flop: dict[str, WeightedFlop]
+    recordings: tuple[Recording, ...]
+    name: str
+
+    @property
+    def wall_clock_s(self) -> float:
+        """Mean simulated wall-clock, in s."""
+        return self.outcome.wall_clock_s
+
+    @property
+    def wall_clock_spread_s(self) -> Spread:
+        """Mean and quantiles of the simulated wall-clock over the seeds, in s: luck alone."""
+        times = np.array([recording.wall_clock_s for recording in self.recordings])
+        p10, p50, p90 = (float(value) for value in np.quantile(times, [0.1, 0.5, 0.9]))
+        return Spread(self.outcome.wall_clock_s, p10, p50, p90)
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Columns: ``events`` of the first seed, ``accounts`` of the mean, and one row for each of the ``seeds``."""
+        first = self.recordings[0]
+        return {
+            "events": {"time_s": first.events.time_s, "kind": first.events.kind, "detail": first.events.detail},
+            "accounts": {
+                "account": tuple(name for name, _ in self.outcome.parts),
+                "seconds": tuple(seconds for _, seconds in self.outcome.parts),
+            },
+            "seeds": {
+                "seed": tuple(recording.seed for recording in self.recordings),
+                "wall_clock_s": tuple(recording.wall_clock_s for recording in self.recordings),
+                "interruptions": tuple(recording.interruptions for recording in self.recordings),
+                "checkpoints": tuple(recording.checkpoints for recording in self.recordings),
+                "nodes_lost": tuple(recording.nodes_lost for recording in self.recordings),
+            },
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the answer's JSON object with what was simulated beside it."""
+        first = self.recordings[0]
+        simulated = {
+            "seeds": len(self.recordings),
+            "wall_clock_s": self.wall_clock_spread_s.to_dict(),
+            "expected_over_simulated": self.answer.wall_clock_s.expected / self.wall_clock_s,
+            "parts": [{"name": name, "seconds": seconds} for name, seconds in self.outcome.parts],
+            "utilization": self.utilization.to_dict(),
+            "flop": {name: weighted.to_dict() for name, weighted in self.flop.items()},
+            "energy_j": self.outcome.energy_j,
+            "interruptions": self.outcome.interruptions,
+            "checkpoints": self.outcome.checkpoints,
+            "first_seed": {
+                "seed": first.seed,
+                "wall_clock_s": first.wall_clock_s,
+                "device_seconds": first.device_seconds,
+                "flop": first.flop,
+                "tokens": first.tokens,
+                "joules": first.joules,
+                "events": first.world_events,
+                "nodes_lost": first.nodes_lost,
+            },
+        }
+        return self.answer.to_dict() | {"name": self.name, "simulated": simulated}
+
+
+def fold(name: str, prepared: Prepared, answer: Answer, recordings: Sequence[Recording]) -> Report:
+    """Fold the recordings of one run into its report."""
+    outcome = from_recordings(prepared.run, recordings)
+    flop = accounts(prepared, outcome)
+    use = utilization(prepared, outcome, flop["executed"].operations)
+    return Report(answer, outcome, use, flop, tuple(recordings), name)

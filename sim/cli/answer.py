@@ -19,6 +19,8 @@ BAR = 24
 SMALLEST_SHARE = 0.004
 """Parts below it are drawn as one line, "other"; JSON has each."""
 LEVERS = 5
+LARGE = 1e6
+"""From here on columns are written with exponents."""
 FIRST_ASSUMPTIONS = (
     "training.batch",
     "training.plan",
@@ -86,7 +88,7 @@ def column(value: float, total: float) -> str:
     >>> column(0.63, 115.6), column(3.2e8, 9.7e8)
     ('0.6', '3.2e8')
     """
-    if total >= 1e6:
+    if total >= LARGE:
         return amount(value)
     return f"{value:,.{max(3 - len(str(int(total))) + 1, 0)}f}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sim import units
 from sim.cli import output
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from sim.results.answer import Answer
 
 
+Settings: TypeAlias = dict[str, Any]
+"""Keyword arguments of the Python questions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What stands beside the question: options of the scenario, and how the answer is wanted."""
 
     options: Mapping[str, object]
     thresholds: tuple[Threshold, ...]
-    start: datetime.date | None
+    start: dt.date | None
     seeds: int
     seed: int
     emit: str | None
@@ -65,7 +69,7 @@ class Request:
         )
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """Give the keyword arguments of the Python questions."""
         return {
             "seeds": self.seeds,
@@ -77,7 +81,7 @@ class Request:
         }
 
 
-def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, dict[str, Any]], Answer]) -> None:
+def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, Settings], Answer]) -> None:
     """Ask the question of each machine and print one answer, or one table of several."""
     target = _emit_target(request, machines)
     answers = [ask(machine, request.settings) for machine in machines]
@@ -94,10 +98,10 @@ def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, di
     elif len(answers) == 1:
         draw(answers[0], everything=request.everything)
     else:
-        _draw_table(machines, answers)
+        _draw_table(answers)
 
 
-def _draw_table(machines: Sequence[str], answers: Sequence[Answer]) -> None:
+def _draw_table(answers: Sequence[Answer]) -> None:
     """Print several answers side by side, then the sentence of each."""
     longest_s = max(answer.wall_clock_s.expected for answer in answers)
     unit_s, unit = time_unit(longest_s)
@@ -165,10 +169,10 @@ def _threshold(text: str) -> Threshold:
     return Threshold(name if equals else "your threshold", flop, "given by you")
 
 
-def _date(text: str | None) -> datetime.date | None:
+def _date(text: str | None) -> dt.date | None:
     if text is None:
         return None
     try:
-        return datetime.date.fromisoformat(text)
+        return dt.date.fromisoformat(text)
     except ValueError:
         raise UsageError("a date is year-month-day", text, "--start", "write it like --start 2026-12-01") from None

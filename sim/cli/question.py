@@ -3,40 +3,44 @@
 All options of a scenario are options of every question; they come from one table, ``sim.study.ask.OPTIONS``.
 """
 
-from __future__ import annotations
-
 import inspect
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from sim.cli.answers import Request, Settings, answer_all
 from sim.errors import UsageError
+from sim.results.answer import Answer
 from sim.study.ask import OPTIONS, is_cluster
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from sim.cli.answers import Request
-    from sim.results.answer import Answer
-
-
-def _parameter(name: str, annotation: Any, default: Any, text: str, *flags: str, **more: Any) -> inspect.Parameter:
-    option = typer.Option(*flags, help=text, show_default=False, **more)
+def _parameter(
+    name: str,
+    annotation: object,
+    default: object,
+    text: str,
+    *flags: str,
+    panel: str = "Answer",
+    least: int | None = None,
+    most: int | None = None,
+) -> inspect.Parameter:
+    option = typer.Option(*flags, help=text, show_default=False, rich_help_panel=panel, min=least, max=most)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[annotation, option])
 
 
 _SCENARIO = [
-    _parameter(name, str | None, None, f"{option.help[0].upper()}{option.help[1:]}.", rich_help_panel="Scenario")
+    _parameter(name, str | None, None, f"{option.help[0].upper()}{option.help[1:]}.", panel="Scenario")
     for name, option in OPTIONS.items()
 ]
 _ANSWER = [
     _parameter("no_failures", bool, False, "Nothing ever interrupts the run.", "--no-failures"),
     _parameter("threshold", list[str] | None, None, "Amount of FLOP to watch: 5e25, or NAME=5e25."),
     _parameter("start", str | None, None, "First day of the run, for dates: 2026-12-01."),
-    _parameter("seeds", int, 16, "Simulated runs behind the interval (16).", min=1, max=100_000),
-    _parameter("seed", int, 0, "First of the seeds (0).", min=0),
+    _parameter("seeds", int, 16, "Simulated runs behind the interval (16).", least=1, most=100_000),
+    _parameter("seed", int, 0, "First of the seeds (0).", least=0),
     _parameter("emit", str | None, None, "Write the scenario that the question stands for."),
     _parameter("force", bool, False, "Let --emit replace a file.", "--force"),
     _parameter("everything", bool, False, "Show every assumption with its source.", "--all"),
@@ -49,15 +53,13 @@ def _asks(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of every question, gathered into one Request."""
 
     @wraps(function)
-    def command(**given: Any) -> None:
-        from sim.cli.answers import Request
-
+    def command(**given: object) -> None:
         own = {name: given.pop(name) for name in inspect.signature(function).parameters if name != "request"}
         function(**own, request=Request.of(given))
 
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
+        for name, parameter in inspect.signature(function).parameters.items()
         if name != "request"
     ]
     command.__signature__ = inspect.Signature([*own, *_SCENARIO, *_ANSWER])  # type: ignore[attr-defined]
@@ -68,13 +70,12 @@ def _asks(function: Callable[..., None]) -> Callable[..., None]:
 @_asks
 def howlong(
     asked: Annotated[list[str], typer.Argument(help="FLOP or tokens, then clusters: 1e26 24576xh100-sxm")],
-    request: Any,
+    request: Request,
 ) -> None:
     """How long would this much training take.
 
     A budget in FLOP or tokens, and one cluster or more: COUNTxACCELERATOR or a name of sim list clusters.
     """
-    from sim.cli.answers import answer_all
     from sim.study.questions import howlong as ask
 
     clusters = [text for text in asked if is_cluster(text)]
@@ -82,7 +83,7 @@ def howlong(
     _one_budget(budgets, clusters, asked)
     budget = with_unit(budgets[0]) if budgets else None
 
-    def one(on: str, settings: dict[str, Any]) -> Answer:
+    def one(on: str, settings: Settings) -> Answer:
         return ask(budget, on, **settings)
 
     answer_all(request, clusters, one)
@@ -93,18 +94,17 @@ def howmany(
     budget: Annotated[str, typer.Argument(help="FLOP, or tokens with a model: 1e26")],
     time: Annotated[str, typer.Argument(help="Time to finish in: 90d")],
     accelerators: Annotated[list[str], typer.Argument(help="One accelerator of the catalogue or more: h100-sxm")],
-    request: Any,
+    request: Request,
 ) -> None:
     """How many accelerators finish it in time.
 
     The smallest number of whole nodes whose expected time is not longer.
     """
-    from sim.cli.answers import answer_all
     from sim.study.questions import howmany as ask
 
     amount = with_unit(budget)
 
-    def one(on: str, settings: dict[str, Any]) -> Answer:
+    def one(on: str, settings: Settings) -> Answer:
         return ask(amount, time, on, **settings)
 
     answer_all(request, accelerators, one)
@@ -114,16 +114,15 @@ def howmany(
 def howmuch(
     time: Annotated[str, typer.Argument(help="Time that the cluster is yours: 90d")],
     clusters: Annotated[list[str], typer.Argument(help="One cluster or more: 24576xh100-sxm")],
-    request: Any,
+    request: Request,
 ) -> None:
     """How much training fits into this much time.
 
     The most model FLOP whose expected time is not longer.
     """
-    from sim.cli.answers import answer_all
     from sim.study.questions import howmuch as ask
 
-    def one(on: str, settings: dict[str, Any]) -> Answer:
+    def one(on: str, settings: Settings) -> Answer:
         return ask(time, on, **settings)
 
     answer_all(request, clusters, one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sim.cost.energy import DEFAULT_NODE_FACTOR
 from sim.cost.scaling import LAWS
@@ -40,6 +40,8 @@ class Assumption:
 
 
 _YOURS = "given by you"
+ROUNDING = 1e-9
+"""Relative difference below which two batches are one."""
 
 
 def collect(prepared: Prepared) -> tuple[Assumption, ...]:
@@ -60,13 +62,13 @@ def _amounts(prepared: Prepared) -> list[Assumption]:
     rows = [
         Assumption("training.model.parameters", float(prepared.parameters), "count", sized, by),
         Assumption("training.tokens", training.tokens, "token", "budget over the exact FLOP of a token", by),
-        _field(prepared, "training.batch", spec, "batch", spec.batch),
-        _field(prepared, "training.sequence", spec, "sequence", float(spec.sequence)),
-        _field(prepared, "training.precision", spec, "precision", spec.precision),
+        _field("training.batch", spec, "batch", spec.batch),
+        _field("training.sequence", spec, "sequence", float(spec.sequence)),
+        _field("training.precision", spec, "precision", spec.precision),
     ]
     if spec.tokens is not None or (spec.budget is not None and spec.budget.tokens is not None):
         rows[1] = Assumption("training.tokens", training.tokens, "token", _YOURS, "user")
-    if abs(training.global_batch * spec.sequence / spec.batch - 1) > 1e-9:
+    if abs(training.global_batch * spec.sequence / spec.batch - 1) > ROUNDING:
         whole = float(training.global_batch * spec.sequence)
         rows.append(Assumption("training.batch.whole", whole, "token", "batch in whole sequences", rows[2].given_by))
     return rows
@@ -94,7 +96,7 @@ def _step(prepared: Prepared) -> list[Assumption]:
     rows = [
         Assumption("training.plan", plan, "name", searched, "user" if wish_is_given else "default"),
         Assumption("cluster.accelerator.calibration", calibration, "name", note, "catalogue"),
-        _field(prepared, "training.profile", spec, "profile", spec.profile),
+        _field("training.profile", spec, "profile", spec.profile),
         Assumption(
             "training.profile.kernel_slowdown",
             prepared.kernel_slowdown,
@@ -103,8 +105,8 @@ def _step(prepared: Prepared) -> list[Assumption]:
             "catalogue",
         ),
     ]
-    for name in ("scale_slowdown", "tensor_parallel_overlap", "data_parallel_overlap", "pipeline_overlap"):
-        rows.append(_sourced(f"training.profile.{name}", getattr(profile, name)))
+    fitted = ("scale_slowdown", "tensor_parallel_overlap", "data_parallel_overlap", "pipeline_overlap")
+    rows += [_sourced(f"training.profile.{name}", getattr(profile, name)) for name in fitted]
     rows.append(Assumption("step model error", STEP_MODEL_SIGMA, "ratio", STEP_MODEL_SOURCE, "default"))
     return rows
 
@@ -116,8 +118,8 @@ def _reliability(prepared: Prepared) -> list[Assumption]:
     checkpoint = spec.checkpoint
     interval = "Young/Daly optimum (Daly 2006), rounded to divide the run" if checkpoint.interval == "auto" else _YOURS
     rows = [
-        _field(prepared, "cluster.failure_rate", cluster, "failure_rate", cluster.failure_rate),
-        _field(prepared, "cluster.restart", cluster, "restart", cluster.restart),
+        _field("cluster.failure_rate", cluster, "failure_rate", cluster.failure_rate),
+        _field("cluster.restart", cluster, "restart", cluster.restart),
         Assumption(
             "training.checkpoint.interval",
             run.interval_s,
@@ -126,18 +128,17 @@ def _reliability(prepared: Prepared) -> list[Assumption]:
             "default" if checkpoint.interval == "auto" else "user",
         ),
         _field(
-            prepared,
             "training.checkpoint.bytes_per_parameter",
             checkpoint,
             "bytes_per_parameter",
             checkpoint.bytes_per_parameter,
         ),
-        _field(prepared, "training.checkpoint.bandwidth", checkpoint, "bandwidth", checkpoint.bandwidth),
-        _field(prepared, "cluster.spares", cluster, "spares", float(cluster.spares)),
+        _field("training.checkpoint.bandwidth", checkpoint, "bandwidth", checkpoint.bandwidth),
+        _field("cluster.spares", cluster, "spares", float(cluster.spares)),
     ]
     if cluster.spares:
-        rows.append(_field(prepared, "cluster.repair", cluster, "repair", cluster.repair))
-        rows.append(_field(prepared, "cluster.node_loss_share", cluster, "node_loss_share", cluster.node_loss_share))
+        rows.append(_field("cluster.repair", cluster, "repair", cluster.repair))
+        rows.append(_field("cluster.node_loss_share", cluster, "node_loss_share", cluster.node_loss_share))
     return rows
 
 
@@ -187,18 +188,17 @@ def _money(prepared: Prepared) -> list[Assumption]:
             "cluster.node.power_factor", power.node_factor, "ratio", factor_source, "catalogue" if known else "default"
         ),
         _field(
-            prepared,
             "cluster.power_usage_effectiveness",
             cluster.spec,
             "power_usage_effectiveness",
             cluster.spec.power_usage_effectiveness,
         ),
-        _field(prepared, "cluster.carbon", cluster.spec, "carbon", cluster.spec.carbon),
+        _field("cluster.carbon", cluster.spec, "carbon", cluster.spec.carbon),
     ]
     return rows
 
 
-def _field(prepared: Prepared, path: str, owner: FrozenModel, name: str, value: Any) -> Assumption:
+def _field(path: str, owner: FrozenModel, name: str, value: float | str) -> Assumption:
     """Give a field of the scenario: the user's where it was set, else the default with its source."""
     default = DEFAULTS[path]
     given = name in owner.model_fields_set

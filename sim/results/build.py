@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sim.cost.scaling import expected_loss
 from sim.results import assumptions, flop, thresholds
 from sim.results.answer import Answer, Lever, Utilization
-from sim.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from sim.plan.training import Prepared
+    from sim.results.outcome import Outcome
     from sim.results.spread import Interval
 
 RULE_OF_THUMB_MFU = 0.4

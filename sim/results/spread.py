@@ -66,7 +66,7 @@ def interval(expected: float, luck: Sequence[float], sigma: float, *, inverse: b
     normal = NormalDist()
     levels = [(index + 0.5) / QUANTILES_OF_ERROR for index in range(QUANTILES_OF_ERROR)]
     errors = np.exp(np.array([sigma * normal.inv_cdf(level) for level in levels]))
-    lucks = np.array(luck if luck else [1.0])
+    lucks = np.array(luck or [1.0])
     factors = np.outer(lucks, errors).ravel()
     factors = 1 / factors if inverse else factors
     p10, p50, p90 = (float(value) for value in np.quantile(factors, [0.1, 0.5, 0.9]))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from typing import TYPE_CHECKING
-
 
 if TYPE_CHECKING:
     from sim.plan.training import Prepared
     from sim.results.spread import Spread
 
+PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
+"""Between these a number is written without an exponent."""
 _LONG_S = (("years", 365.25 * 86400.0, 2.0), ("days", 86400.0, 2.0), ("hours", 3600.0, 2.0), ("minutes", 60.0, 2.0))
 
 
@@ -36,7 +37,7 @@ def amount(value: float) -> str:
     """
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e6:
+    if PLAIN_FROM <= abs(value) < PLAIN_TO:
         digits = max(2 - math.floor(math.log10(abs(value))), 0)
         text = f"{value:,.{digits}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
@@ -72,13 +73,13 @@ def how_much(prepared: Prepared, flop: Spread, target_s: float) -> str:
     )
 
 
-def dates(start: datetime.date, spread: Spread) -> dict[str, str]:
+def dates(start: dt.date, spread: Spread) -> dict[str, str]:
     """Give the days on which a run that starts at one ends."""
     ends = {"expected": spread.expected, "p10": spread.p10, "p50": spread.p50, "p90": spread.p90}
     return {"start": str(start), **{name: until(start, seconds) for name, seconds in ends.items()}}
 
 
-def until(start: datetime.date, seconds: float) -> str:
+def until(start: dt.date, seconds: float) -> str:
     """Say the day that lies so many seconds after the start of a day.
 
     >>> import datetime
@@ -86,7 +87,7 @@ def until(start: datetime.date, seconds: float) -> str:
     '2026-12-31'
     """
     try:
-        return str(start + datetime.timedelta(seconds=seconds))
+        return str(start + dt.timedelta(seconds=seconds))
     except OverflowError:
         return f"{duration(seconds)} later"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -100,7 +100,7 @@ class Scenario(FrozenModel):
         return self.workloads[0].training
 
 
-def refuse_not_yet(data: Any) -> None:
+def refuse_not_yet(data: object) -> None:
     """Refuse a document that uses reserved keys.
 
     Raises:

@@ -132,10 +132,8 @@ def cluster_fields(on: str) -> dict[str, object]:
         )
     entry = catalog.load("clusters", on)
     fields: dict[str, object] = {"accelerator": entry.accelerator, "count": entry.count}
-    for name, value in (("node", entry.node), ("fabric", entry.fabric)):
-        if value is not None:
-            fields[name] = value
-    return fields
+    named = {"node": entry.node, "fabric": entry.fabric}
+    return fields | {name: value for name, value in named.items() if value is not None}
 
 
 def is_cluster(text: str) -> bool:

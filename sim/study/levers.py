@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import SimError
-from sim.plan.training import Prepared
 from sim.results.answer import Lever
-from sim.spec.hardware import Fabric
 from sim.spec.scenario import ClusterSpec
 from sim.study.predict import expected_s
 from sim.units import show
@@ -15,6 +13,8 @@ from sim.units import show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sim.plan.training import Prepared
+    from sim.spec.hardware import Fabric
     from sim.spec.workload import TrainingSpec
 
 Change: TypeAlias = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
@@ -22,7 +22,7 @@ Change: TypeAlias = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
 
 
 def levers(prepared: Prepared, wall_clock_s: float) -> tuple[Lever, ...]:
-    """Give each change with the time it leads to, the largest effect first; changes that cannot be planned are left out."""
+    """Give each change with the time it leads to, the largest effect first; what cannot be planned is left out."""
     found = []
     for name, before, after, cluster, training in _changes(prepared):
         try:

@@ -16,7 +16,7 @@ from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, sprea
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Callable
 
     from sim.results.answer import Answer
@@ -36,7 +36,7 @@ def howlong(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
-    start: datetime.date | None = None,
+    start: dt.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -72,7 +72,7 @@ def howmany(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
-    start: datetime.date | None = None,
+    start: dt.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -127,7 +127,7 @@ def howmuch(
     seeds: int = LUCK_SEEDS,
     seed: int = 0,
     thresholds: tuple[Threshold, ...] = (),
-    start: datetime.date | None = None,
+    start: dt.date | None = None,
     flags: bool = False,
     **options: object,
 ) -> Answer:
@@ -273,5 +273,5 @@ def _too_slow(seconds: Callable[[int], float], target_s: float, least: int, node
         "no number of devices is fast enough: the global batch and the number of layers limit how many can work",
         value=f"{units.show(target_s, 'second')} wanted",
         where="the time of the question",
-        mend=f"the nearest: {units.show(fastest_s, 'second')} with {at * node:,} x {on}; a larger --batch lifts the limit",
+        mend=f"the nearest: {units.show(fastest_s, 'second')} with {at * node:,} x {on}; a larger --batch helps",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sim.results import words
@@ -13,6 +12,7 @@ from sim.study.predict import LUCK_SEEDS, play_seeds, predict
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from sim.spec.scenario import Scenario

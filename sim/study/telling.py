@@ -14,7 +14,7 @@ from sim.study.ask import scenario_text
 from sim.study.levers import levers
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Mapping
 
     from sim.results.answer import Answer
@@ -37,7 +37,7 @@ class Asked:
     seed: int = 0
     thresholds: tuple[Threshold, ...] = ()
     """Amounts of FLOP that the asker wants to see crossed, besides the named ones."""
-    start: datetime.date | None = None
+    start: dt.date | None = None
     """First day of the run, where the asker wants dates."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,10 +23,13 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from sim.errors import UnitError
+from sim.spec.docstrings import field_docstrings
 from sim.units import DIMENSIONS, parse, parse_any, show
 
 UNITS_REQUIRED = "units_required"
 """Key of pydantic's validation context: true where the values come from a file or from --set."""
+DOCUMENT = "document"
+"""Key of pydantic's validation context: the document that is validated, and the path in it that is."""
 
 
 class FrozenModel(BaseModel):
@@ -38,11 +41,23 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         # Protects names such as model_name from a warning; `model` is a noun of this project.
         protected_namespaces=(),
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe each field by the text below it."""
+        found = handler(schema)
+        record = handler.resolve_ref_schema(found)
+        texts = field_docstrings(cls)
+        for name, field in record.get("properties", {}).items():
+            if name in texts:
+                field["description"] = texts[name]
+        return found
 
 
 def refusal(rule: str, value: object = "", mend: str = "") -> PydanticCustomError:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+from sim.spec.docstrings import field_docstrings
 
 
 def models_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type[BaseModel]]:
@@ -25,12 +24,12 @@ def models_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[t
     return [part for part in annotations if isinstance(part, type) and issubclass(part, BaseModel)]
 
 
-def field_of(model: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
-    """Give the field that a location ends in; None where that is an entry of a list or a kind of a union."""
+def about(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """Give the description of the field that a location ends in; nothing for an entry of a list or of a union."""
     if not location or not isinstance(location[-1], str):
-        return None
-    found = (owner.model_fields.get(location[-1]) for owner in models_at(model, location[:-1]))
-    return next((field for field in found if field is not None), None)
+        return ""
+    owners = (owner for owner in models_at(model, location[:-1]) if location[-1] in owner.model_fields)
+    return next((field_docstrings(owner).get(location[-1], "") for owner in owners), "")
 
 
 def _inside(annotation: object, step: str | int) -> list[object]:

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from sim.errors import CatalogError, ScenarioError, SimError, UnitError
 from sim.spec.compose import MAX_KEY
 from sim.spec.document import Document, FileError, Path, brief
-from sim.spec.quantity import UNITS_REQUIRED
-from sim.spec.schema import field_of, models_at
+from sim.spec.quantity import DOCUMENT, UNITS_REQUIRED
+from sim.spec.schema import about, models_at
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -69,7 +69,7 @@ def validate(model: type[Model], document: Document, at: Path = ()) -> Model:
     for step in at:
         data = data[step]
     try:
-        return model.model_validate(data, context={UNITS_REQUIRED: True})
+        return model.model_validate(data, context={UNITS_REQUIRED: True, DOCUMENT: (document, at)})
     except ValidationError as error:
         raise _report(model, document, at, error) from None
     except SimError as error:
@@ -202,9 +202,8 @@ def _mend(model: type[BaseModel], finding: _Finding) -> str:
     if kind == "refusal":
         return str(context["mend"])
     if kind == "missing":
-        field = field_of(model, location)
-        about = f": {field.description}" if field is not None and field.description else ""
-        return f"add '{finding.field}'{about}"
+        text = about(model, location)
+        return f"add '{finding.field}'{': ' if text else ''}{text}"
     if kind == "extra_forbidden":
         known = [name for owner in models_at(model, location[:-1]) for name in owner.model_fields]
         return suggestion(finding.field, known)
@@ -213,8 +212,7 @@ def _mend(model: type[BaseModel], finding: _Finding) -> str:
         return near(str(finding.details["input"]), [choice.strip("'") for choice in choices])
     if kind == "string_type":
         return f"put it in quotes: '{brief(finding.details['input'])}'" if _is_scalar(finding.details["input"]) else ""
-    field = field_of(model, location)
-    return f"{field.description}" if field is not None and field.description else ""
+    return about(model, location)
 
 
 def _is_scalar(value: object) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sim.errors import CatalogError, ScenarioError, SimError
 from sim.spec.quantity import Budget, FrozenModel, PositiveCount, Seconds, SourcedBytes
-from sim.spec.schema import field_of, models_at
+from sim.spec.schema import about, models_at
 from sim.spec.yaml import apply_override, loads, validate
 
 
@@ -258,12 +258,12 @@ def test_an_error_of_ours_from_a_validator_gets_its_place():
 def test_the_schema_is_found_through_unions_lists_and_mappings():
     location = ("workloads", 3, "training", "plan", "Layout", "tp")
     assert models_at(Scenario, location[:-1]) == [Layout]
-    assert field_of(Scenario, location).description == "Tensor parallel degree."
-    assert field_of(Scenario, ("workloads", 3)) is None
-    assert field_of(Scenario, ()) is None
+    assert about(Scenario, location) == "Tensor parallel degree."
+    assert about(Scenario, ("workloads", 3)) == ""
+    assert about(Scenario, ()) == ""
     assert models_at(Scenario, ("cluster",)) == [Cluster]
     assert models_at(Scenario, ("targets", "x")) == []
-    assert field_of(Scenario, ("workloads", "zzz", "at", "at")) is None
+    assert about(Scenario, ("workloads", "zzz", "at", "at")) == ""
 
 
 class Ring(FrozenModel):

@@ -146,8 +146,10 @@ def large(value: float) -> str:
 def _crossings(answer: Answer) -> str:
     unit_s, unit = time_unit(answer.wall_clock_s.expected)
     crossed = [crossing for crossing in answer.crossings if crossing.executed_crossed_at_s is not None]
+    day = unit.removesuffix("s")
     texts = [
-        f"{amount(crossing.threshold.flop)} {crossing.threshold.name} {amount(crossing.executed_crossed_at_s / unit_s)}"
+        f"{amount(crossing.threshold.flop)} on {day} {amount(crossing.executed_crossed_at_s / unit_s)} "
+        f"({crossing.threshold.name})"
         for crossing in crossed
         if crossing.executed_crossed_at_s is not None
     ]
@@ -157,7 +159,7 @@ def _crossings(answer: Answer) -> str:
         "never" if crossing.model_crossed_at_s is None else amount(crossing.model_crossed_at_s / unit_s)
         for crossing in crossed
     ]
-    return f"on {unit.removesuffix('s')}: {'; '.join(texts)} (by model FLOP {', '.join(model)})"
+    return f"{', '.join(texts)}; model FLOP alone on {day} {', '.join(model)}"
 
 
 def _model(answer: Answer) -> str:

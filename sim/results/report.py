@@ -41,6 +41,11 @@ class Report:
         return self.outcome.wall_clock_s
 
     @property
+    def by_simulation(self) -> bool:
+        """Whether only the simulation answers (spare nodes inside the count), so that the answer is its mean too."""
+        return any(name in ("free", "down", "waiting for repair") for name, _ in self.answer.parts)
+
+    @property
     def wall_clock_spread_s(self) -> Spread:
         """Mean and quantiles of the simulated wall-clock over the seeds, in s: luck alone."""
         times = np.array([recording.wall_clock_s for recording in self.recordings])

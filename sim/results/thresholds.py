@@ -17,7 +17,7 @@ class Threshold:
 THRESHOLDS = (
     Threshold("EU GPAI, indicative", 1e23, "EU guidelines on general-purpose AI models, July 2025"),
     Threshold("EU AI Act Art. 51", 1e25, "Regulation (EU) 2024/1689, Article 51(2)"),
-    Threshold("SB 53; rescinded EO 14110", 1e26, "Executive Order 14110 section 4.2(b); California SB 53 (2025)"),
+    Threshold("SB 53, EO 14110 until 2025", 1e26, "Executive Order 14110 section 4.2(b); California SB 53 (2025)"),
     Threshold("proposed cap", 1e27, "Keep the Future Human, proposed cap"),
 )
 """In ascending order."""

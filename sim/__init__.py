@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from sim.errors import SimError
     from sim.results.answer import Answer
     from sim.results.report import Report
+    from sim.spec.load import load_scenario as load
     from sim.spec.scenario import Scenario
     from sim.study.questions import howlong, howmany, howmuch
-    from sim.study.scenarios import load_scenario as load
     from sim.study.scenarios import run_scenario as run
 
 _HOME = {
@@ -27,7 +27,7 @@ _HOME = {
     "howlong": ("sim.study.questions", "howlong"),
     "howmany": ("sim.study.questions", "howmany"),
     "howmuch": ("sim.study.questions", "howmuch"),
-    "load": ("sim.study.scenarios", "load_scenario"),
+    "load": ("sim.spec.load", "load_scenario"),
     "run": ("sim.study.scenarios", "run_scenario"),
 }
 """Where each public name lives; it is imported when it is asked for, so that ``import sim`` costs nothing."""

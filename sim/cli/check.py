@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,48 +26,50 @@ def check(
     """
     from sim.plan.training import prepare
     from sim.results.assumptions import collect
-    from sim.study.scenarios import load_scenario
+    from sim.spec.load import load_scenario
 
     loaded = load_scenario(scenario, changes or ())
     prepared = prepare(loaded.cluster, loaded.training)
-    resolved = resolve(prepared)
     if json:
         from sim.results.answer import unit
 
+        resolved = {name: value for name, value, _ in resolve(prepared)}
         rows = [row.to_dict(unit(row.dimension)) for row in collect(prepared)]
         output.write_json({"name": loaded.name, "valid": True, "resolved": resolved, "assumptions": rows})
         return
-    output.write(f"{loaded.name}: valid")
-    for name, value in resolved.items():
-        output.write(output.wrapped(str(value), f"  {name.replace('_', ' '):<24}"))
-    output.write("")
     from sim.cli.answer import assumed
+    from sim.units import show
 
+    output.write(f"{loaded.name}: valid")
+    for name, value, dimension in resolve(prepared):
+        text = show(value, dimension) if dimension and isinstance(value, (int, float)) else str(value)
+        label = name.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
+        output.write(output.wrapped(text, f"  {label:<24}"))
+    output.write("")
     for row in collect(prepared):
-        text = f"{assumed(row)} ({row.given_by}: {row.source})"
-        output.write(output.wrapped(text, f"  {row.path} = "))
+        output.write(output.wrapped(f"{assumed(row)} ({row.given_by}: {row.source})", f"  {row.path} = "))
 
 
-def resolve(prepared: Prepared) -> dict[str, Any]:
-    """Say what the names and the words auto stand for."""
-    run, training = prepared.run, prepared.training
-    model = training.model
-    return {
-        "accelerator": prepared.cluster.accelerator.name,
-        "devices": run.devices,
-        "active_devices": run.active_devices,
-        "node": None if prepared.cluster.node is None else prepared.cluster.node.name,
-        "fabric": None if prepared.cluster.fabric is None else prepared.cluster.fabric.name,
-        "model": f"{model.name}: {model.layers} layers x {model.hidden}, {prepared.parameters:,} parameters",
-        "tokens": training.tokens,
-        "model_flop": training.model_flop,
-        "steps": run.steps,
-        "step_s": run.step_s,
-        "layout": "given step"
-        if prepared.layout is None
-        else ", ".join(f"{k} {v}" for k, v in prepared.layout.items()),
-        "memory_bytes": None if prepared.memory is None else prepared.memory["total"],
-        "checkpoint_interval_s": run.interval_s,
-        "checkpoint_write_s": run.write_s,
-        "interruptions_per_day": run.hazard_per_s * 86400,
-    }
+def resolve(prepared: Prepared) -> list[tuple[str, str | float | None, str]]:
+    """Say what the names and the words auto stand for: name, value in SI, dimension to show it in."""
+    run, training, cluster = prepared.run, prepared.training, prepared.cluster
+    model, layout, memory = training.model, prepared.layout, prepared.memory
+    degrees = "none: the step is given" if layout is None else ", ".join(f"{k} {v}" for k, v in layout.items())
+    return [
+        ("accelerator", cluster.accelerator.name, ""),
+        ("devices", run.devices, "count"),
+        ("active_devices", run.active_devices, "count"),
+        ("node", None if cluster.node is None else cluster.node.name, ""),
+        ("fabric", None if cluster.fabric is None else cluster.fabric.name, ""),
+        ("model", f"{model.name}: {model.layers} layers x {model.hidden}", ""),
+        ("parameters", prepared.parameters, "count"),
+        ("tokens", training.tokens, "token"),
+        ("model_flop", training.model_flop, "flop"),
+        ("steps", run.steps, "count"),
+        ("step_s", run.step_s, "second"),
+        ("layout", degrees, ""),
+        ("memory_bytes", None if memory is None else memory["total"], "byte"),
+        ("checkpoint_interval_s", run.interval_s, "second"),
+        ("checkpoint_write_s", run.write_s, "second"),
+        ("hazard_per_s", run.hazard_per_s, "per_s"),
+    ]

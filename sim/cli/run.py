@@ -31,7 +31,8 @@ def run(
 
     Prints the expected answer and, beside it, what the simulated seeds did.
     """
-    from sim.study.scenarios import load_scenario, run_scenario
+    from sim.spec.load import load_scenario
+    from sim.study.scenarios import run_scenario
 
     report = run_scenario(load_scenario(scenario, changes or ()), seed, seeds)
     if json:

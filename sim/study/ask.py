@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from sim.errors import UsageError
 from sim.spec import catalog
 from sim.spec.emit import dumps
-from sim.spec.scenario import Scenario, refuse_not_yet
-from sim.spec.yaml import Document, apply_override, loads, validate
+from sim.spec.load import read_scenario
+from sim.spec.yaml import Document, apply_override, loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sim.spec.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,6 @@ def scenario_text(on: str, budget: str | None, options: Mapping[str, object], *,
     data = build_document(on, budget, options, seed=seed).data
     assert isinstance(data, dict)
     return dumps(data, comment)
-
-
-def read_scenario(document: Document) -> Scenario:
-    """Validate a document as a scenario.
-
-    Raises:
-        NotYetError: it uses parts of the scenario language that are not built yet.
-        ScenarioError: it is wrong; the error lists every problem with its place.
-
-    """
-    refuse_not_yet(document.data)
-    return validate(Scenario, document)
 
 
 def build_document(

@@ -1,0 +1,42 @@
+"""From a file, or a document put together elsewhere, to a valid scenario."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.spec.scenario import Scenario, refuse_not_yet
+from sim.spec.yaml import Document, apply_override, load, validate
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+
+def load_scenario(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Scenario:
+    """Read and validate a scenario file.
+
+    Args:
+        path: the YAML file.
+        overrides: changes as ``path=value``, such as ``cluster.count=4096``.
+
+    Raises:
+        ScenarioError: the file or a change is wrong; every problem is listed with its place.
+        NotYetError: the file uses parts of the language that are not built yet.
+
+    """
+    document = load(path)
+    for assignment in overrides:
+        document = apply_override(document, assignment)
+    return read_scenario(document)
+
+
+def read_scenario(document: Document) -> Scenario:
+    """Validate a document as a scenario.
+
+    Raises:
+        NotYetError: it uses parts of the scenario language that are not built yet.
+        ScenarioError: it is wrong; the error lists every problem with its place.
+
+    """
+    refuse_not_yet(document.data)
+    return validate(Scenario, document)

@@ -119,6 +119,10 @@ class Document:
         """Build the error for one wrong value of the file."""
         return problem_at(*self._place(path, key=key), rule, value=value, mend=mend)
 
+    def source(self, path: Path = ()) -> Source:
+        """Give the text that a value stands in: the file, or an argument of the command line."""
+        return self._place(path, key=False)[0]
+
     def _place(self, path: Path, *, key: bool) -> tuple[Source, int]:
         node, place = self.root, self.root.place
         for depth, step in enumerate(path, start=1):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.errors import NotYetError
 from sim.spec import defaults
 from sim.spec.hardware import Accelerator, Fabric, Node, Slug
+from sim.spec.model_reference import beside_their_files
 from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal
 from sim.spec.workload import TrainingSpec
 
@@ -86,6 +87,11 @@ class Scenario(FrozenModel):
     """What runs."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Draws the luck of a simulated run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_begin_at_the_file(cls, value: object, info: ValidationInfo) -> object:
+        return beside_their_files(value, info.context)
 
     @field_validator("workloads", mode="before")
     @classmethod

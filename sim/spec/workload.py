@@ -12,7 +12,10 @@ from sim.spec import defaults
 from sim.spec.hardware import Slug
 from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
+from sim.spec.model_reference import ModelInput, read_model
 from sim.spec.quantity import Bytes, BytesPerSecond, Flop, Fraction, FrozenModel, Seconds, Tokens, refusal
+
+ModelReference = Annotated[Slug | ModelShape, BeforeValidator(read_model, json_schema_input_type=ModelInput)]
 
 
 class Budget(FrozenModel):
@@ -68,8 +71,8 @@ class TrainingSpec(FrozenModel):
     """Name of the run in tables."""
     budget: Annotated[Budget, BeforeValidator(read_budget)] | None = None
     """How much to train: FLOP or tokens; may be left out where model and tokens say it."""
-    model: Slug | ModelShape = defaults.name("training.model")
-    """A model of the catalogue, a shape of your own, or compute-optimal."""
+    model: ModelReference = defaults.name("training.model")
+    """A model of the catalogue, 'hf: path/to/config.json', a shape of your own, or compute-optimal."""
     params: Annotated[float, Field(ge=1e3, le=1e18)] | None = None
     """Parameters of a dense model of the usual proportions, instead of a model."""
     tokens: Annotated[Tokens, Field(gt=0)] | None = None

@@ -28,8 +28,13 @@ def show(
     """Show every number of one entry, with unit, source and date.
 
     Clusters show their peak operations a second, power and TPP as well; models their parameters by part, beside the
-    published total. A scenario is printed as it stands, to copy and change.
+    published total. A scenario is printed as it stands, to copy and change; scaling shows the scaling laws.
     """
+    if name == "scaling":
+        from sim.cli.scaling import show_scaling
+
+        show_scaling(json=json)
+        return
     kind, chosen, others = find(name)
     if kind == "scenarios":
         _show_scenario(chosen, json=json)

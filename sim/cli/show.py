@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,28 +22,31 @@ NEAR = 4
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A name of the catalogue, such as h100-sxm, or KIND/NAME where several kinds have it.")
+        str,
+        typer.Argument(
+            help="A name of the catalogue, such as h100-sxm, KIND/NAME where several kinds have it, or hf:config.json."
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object, in SI units.")] = False,
 ) -> None:
     """Show every number of one entry, with unit, source and date.
 
     Clusters show their peak operations a second, power and TPP as well; models their parameters by part, beside the
-    published total. A scenario is printed as it stands, to copy and change; scaling shows the scaling laws.
+    published total. A scenario is printed as it stands, to copy and change; scaling shows the scaling laws. A model may
+    also be the config.json of its weights: hf:path/to/config.json.
     """
     if name == "scaling":
         from sim.cli.scaling import show_scaling
 
         show_scaling(json=json)
         return
-    kind, chosen, others = find(name)
+    kind, chosen, others = ("models", name, ()) if name.startswith("hf:") else find(name)
     if kind == "scenarios":
         _show_scenario(chosen, json=json)
         return
     from sim.cli.derived import derive
-    from sim.spec import catalog
 
-    entry = catalog.load(kind, chosen)
+    entry = _entry(kind, chosen)
     derived = derive(entry)
     if json:
         numbers = {line.key: line.value for line in derived}
@@ -51,7 +55,7 @@ def show(
     from sim.cli.entries import lines_of
 
     _print(kind, entry, [*lines_of(entry), *(line.shown() for line in derived)])
-    _print_next(kind, entry, others)
+    _print_next(kind, entry, chosen, others)
 
 
 def find(name: str) -> tuple[str, str, tuple[str, ...]]:
@@ -76,6 +80,14 @@ def find(name: str) -> tuple[str, str, tuple[str, ...]]:
         mend = f"did you mean {output.either(near)}?" if near else "sim list shows what there is"
         raise CatalogError("the catalogue has no such name", value=name, where="sim show", mend=mend)
     return having[0], name, having[1:]
+
+
+def _entry(kind: str, name: str) -> FrozenModel:
+    """Load an entry of the catalogue, or read the model of a file."""
+    from sim.spec import catalog
+    from sim.spec.model_reference import load_model
+
+    return load_model(name) if kind == "models" else catalog.load(kind, name)
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:
@@ -155,13 +167,12 @@ def _print_numbers(numbers: list[Line], sources: list[str]) -> None:
     output.draw(table, folds=False)
 
 
-def _print_next(kind: str, entry: FrozenModel, others: tuple[str, ...]) -> None:
+def _print_next(kind: str, entry: FrozenModel, name: str, others: tuple[str, ...]) -> None:
     """Offer the next command."""
-    name = getattr(entry, "name", "")
     question = {
         "accelerators": f"sim howlong 1e24 1024x{name}",
         "clusters": f"sim howlong 1e25 {getattr(entry, 'count', 0)}x{getattr(entry, 'accelerator', '')}",
-        "models": f"sim howlong 1e24 1024xh100-sxm --model {name}",
+        "models": f"sim howlong 1e24 1024xh100-sxm --model {shlex.quote(name)}",
     }.get(kind)
     commands = [question] if question else []
     commands += [f"sim show {other}/{name}" for other in others]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from sim.errors import CatalogError
+from sim.spec import catalog
 from sim.spec.document import Document
 from sim.spec.hardware import Slug
 from sim.spec.model import ModelShape
@@ -53,6 +55,25 @@ def path_of(value: object) -> str | None:
     if not isinstance(path, str) or not path:
         raise refusal("hf is the path of a file", path, _EXAMPLE)
     return os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is no such home
+
+
+def load_model(name: str) -> ModelShape:
+    """Give the model that a name of the catalogue or a file (hf:path) stands for.
+
+    Raises:
+        CatalogError: the catalogue has no such model, or there is no path.
+        ScenarioError: the file cannot be read as a model.
+
+    >>> load_model("llama-3.1-8b").layers
+    32
+    """
+    if not name.startswith(PREFIX):
+        return catalog.load("models", name)
+    if not name.removeprefix(PREFIX).strip():
+        raise CatalogError("hf is the path of a file", name, mend=_EXAMPLE)
+    model = read_model(name)
+    assert isinstance(model, ModelShape)
+    return model
 
 
 def read_model(value: object) -> object:

@@ -11,7 +11,7 @@ from tests.helpers.command import call
 
 def test_laws_and_budgets_agree_with_their_anchors() -> None:
     """At its anchor each law gives the published pair back, and D = C / 6N everywhere."""
-    shown = json.loads(call("show", "scaling", "--json").out)
+    shown = json.loads(call("show", "scaling", "--json").stdout)
     anchors = {law["name"]: law for law in shown["laws"]}
     for row in shown["budgets"]:
         law = anchors[row["law"]]
@@ -24,7 +24,7 @@ def test_laws_and_budgets_agree_with_their_anchors() -> None:
 
 def test_text_names_sources_and_extrapolation() -> None:
     """People see which law, from where, and where it is beyond its data."""
-    text = call("show", "scaling").out
+    text = call("show", "scaling").stdout
     assert "arXiv:2407.21783" in text
     assert "arXiv:2203.15556" in text
     assert "beyond fit" in text

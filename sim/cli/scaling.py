@@ -61,7 +61,7 @@ def show_scaling(*, json: bool) -> None:
             amount(tokens / parameters),
             f"{loss.value:.2f}",
             f"{loss.p10:.2f}-{loss.p90:.2f}",
-            "" if inside else "extrapolated",
+            "" if inside else "beyond fit",
         )
     output.draw(drawing, folds=False)
     output.write("")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from sim.errors import CatalogError
 from sim.spec import catalog
 from sim.spec.document import Document
-from sim.spec.hardware import Slug
 from sim.spec.model import ModelShape
-from sim.spec.quantity import DOCUMENT, FrozenModel, refusal
+from sim.spec.quantity import DOCUMENT, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,18 +21,23 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 """Begins the short form, hf:path/to/config.json."""
 _EXAMPLE = "write it like 'hf: path/to/config.json'"
-
-
-class HuggingFaceFile(FrozenModel):
-    """A model whose shape is read from the config.json of its weights."""
-
-    hf: Annotated[str, Field(min_length=1)]
-    """The file, or the folder that holds it; its path begins at the folder of the scenario."""
-
-
-ShortForm = Annotated[str, Field(pattern=r"^hf:\s*\S")]
-ModelInput = Slug | ShortForm | HuggingFaceFile | ModelShape
-"""What may stand under `model:`; for the JSON Schema, since all of it is read into a name or a shape."""
+FORMS: tuple[dict[str, Any], ...] = (
+    {"type": "string", "pattern": r"^hf:\s*\S", "examples": ["hf: path/to/config.json"]},
+    {
+        "type": "object",
+        "description": "A model whose shape is read from the config.json of its weights.",
+        "properties": {
+            "hf": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The file, or the folder that holds it; its path begins at the folder of the scenario.",
+            }
+        },
+        "required": ["hf"],
+        "additionalProperties": False,
+    },
+)
+"""What else may stand under `model:`, as JSON Schemas."""
 
 
 def path_of(value: object) -> str | None:

@@ -12,10 +12,11 @@ from sim.spec import defaults
 from sim.spec.hardware import Slug
 from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
-from sim.spec.model_reference import ModelInput, read_model
+from sim.spec.model_reference import FORMS, read_model
 from sim.spec.quantity import Bytes, BytesPerSecond, Flop, Fraction, FrozenModel, Seconds, Tokens, refusal
+from sim.spec.short_forms import AlsoWritten, quantity
 
-ModelReference = Annotated[Slug | ModelShape, BeforeValidator(read_model, json_schema_input_type=ModelInput)]
+ModelReference = Annotated[Slug | ModelShape, BeforeValidator(read_model), AlsoWritten(FORMS)]
 
 
 class Budget(FrozenModel):
@@ -64,12 +65,18 @@ def read_checkpoint(value: object) -> object:
     return {"interval": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
 
 
+BudgetField = Annotated[Budget, BeforeValidator(read_budget), AlsoWritten((quantity("flop", "token"),))]
+CheckpointField = Annotated[
+    CheckpointSpec, BeforeValidator(read_checkpoint), AlsoWritten(({"const": "auto"}, quantity("second")))
+]
+
+
 class TrainingSpec(FrozenModel):
     """A training run of one model."""
 
     name: Slug = "training"
     """Name of the run in tables."""
-    budget: Annotated[Budget, BeforeValidator(read_budget)] | None = None
+    budget: BudgetField | None = None
     """How much to train: FLOP or tokens; may be left out where model and tokens say it."""
     model: ModelReference = defaults.name("training.model")
     """A model of the catalogue, 'hf: path/to/config.json', a shape of your own, or compute-optimal."""
@@ -87,7 +94,7 @@ class TrainingSpec(FrozenModel):
     """Tokens of one optimizer step."""
     plan: Literal["auto"] | LayoutSpec = "auto"
     """Parallel layout: searched, or given in whole or in part."""
-    checkpoint: Annotated[CheckpointSpec, BeforeValidator(read_checkpoint)] = CheckpointSpec()
+    checkpoint: CheckpointField = CheckpointSpec()
     """How the run saves its state: auto, an interval, or a mapping."""
     profile: Slug = defaults.name("training.profile")
     """Software profile of the catalogue."""

@@ -481,7 +481,8 @@ def test_wrong_references_are_told_with_their_place(written: str, rule: str, tmp
 def test_editors_are_told_of_the_file() -> None:
     schema = Scenario.model_json_schema()
     forms = schema["$defs"]["TrainingSpec"]["properties"]["model"]["anyOf"]
-    assert {"$ref": "#/$defs/HuggingFaceFile"} in forms
+    assert any(form.get("required") == ["hf"] for form in forms)
+    assert {"$ref": "#/$defs/ModelShape"} in forms
     assert any(form.get("pattern", "").startswith("^hf:") for form in forms)
 
 

@@ -32,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("Questions", "howmuch", "sim.cli.question:howmuch", "How much training fits into this much time"),
     Command("Scenarios", "run", "sim.cli.run:run", "Play a scenario file event by event"),
     Command("Scenarios", "check", "sim.cli.check:check", "Validate a scenario file and show what it resolves to"),
+    Command("Scenarios", "new", "sim.cli.new:new", "Write a commented file to start from"),
     Command(
         "Catalogue", "list", "sim.cli.list:list_", "List what the catalogue knows, with the numbers people compare"
     ),

@@ -26,6 +26,14 @@ def schema(
     Editors check and complete YAML by it: sim schema scenario > scenario.schema.json, then put
     "# yaml-language-server: $schema=scenario.schema.json" at the head of a file.
     """
+    output.write(schema_text(what))
+
+
+def schema_text(what: str) -> str:
+    """Give one of the schemas as JSON.
+
+    Raises UsageError for a name that is none of them.
+    """
     makers = {"scenario": _scenario, "hardware": _hardware, "result": _result}
     if what not in makers:
         from difflib import get_close_matches
@@ -33,7 +41,7 @@ def schema(
         near = get_close_matches(what.lower(), WHAT, n=1, cutoff=0.5)
         mend = f"did you mean {near[0]}?" if near else f"one of {output.either(WHAT)}"
         raise UsageError("there is no such schema", value=what, where="sim schema", mend=mend)
-    output.write(output.to_json({"$schema": DRAFT} | makers[what]()))
+    return output.to_json({"$schema": DRAFT} | makers[what]())
 
 
 def _scenario() -> dict[str, Any]:

@@ -68,7 +68,7 @@ def template(kind: str) -> str:
     """Give the file that a kind begins with."""
     from importlib.resources import files
 
-    from sim.cli.annotate import annotate
+    from sim.spec.annotate import annotate
     from sim.spec.scenario import Scenario
     from sim.spec.yaml import loads
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sim.cli.annotate import annotate, write_default
 from sim.cli.new import KINDS, MODELINE, NOT_YET, template
 from sim.cli.schema import schema_text
+from sim.spec.annotate import annotate, write_default
 from sim.spec.defaults import DEFAULTS
 from sim.spec.docstrings import field_docstrings
 from sim.spec.hardware import Accelerator, Fabric, FabricLevel, Node

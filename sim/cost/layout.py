@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+
+Counts: TypeAlias = npt.NDArray[Any]
+"""Whole numbers; typed openly, because they enter formulae of floats."""
 
 RECOMPUTE = ("none", "selective", "full")
 """Recompute choices; a layout stores the index."""
@@ -14,29 +19,38 @@ RECOMPUTE = ("none", "selective", "full")
 class Layouts:
     """How a model is laid out over devices, for many layouts at once; integer arrays of one length."""
 
-    tensor_parallel: np.ndarray
-    pipeline_parallel: np.ndarray
-    virtual_stages: np.ndarray
-    context_parallel: np.ndarray
+    tensor_parallel: Counts
+    pipeline_parallel: Counts
+    virtual_stages: Counts
+    context_parallel: Counts
     """Devices that share each sequence; its tokens are split evenly, the causal work too."""
-    data_parallel: np.ndarray
-    micro_batch: np.ndarray
+    data_parallel: Counts
+    micro_batch: Counts
     """Sequences that go through a stage together."""
-    recompute: np.ndarray
+    recompute: Counts
     """Index into ``RECOMPUTE``."""
-    zero_stage: np.ndarray
-    """0: every replica keeps the whole optimizer state; 1: it is split over the data-parallel group."""
+    zero_stage: Counts
+    """What replicas share: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too (FSDP)."""
+    sequence_parallel: Counts
+    """1: norms and residuals are split over the tensor-parallel group as well; 0: each device repeats them."""
 
     def __len__(self) -> int:
         """Count the layouts."""
         return len(self.tensor_parallel)
 
     @property
-    def devices(self) -> np.ndarray:
+    def devices(self) -> Counts:
         """Devices that each layout uses."""
-        return self.tensor_parallel * self.context_parallel * self.pipeline_parallel * self.data_parallel
+        devices: Counts = self.tensor_parallel * self.context_parallel * self.pipeline_parallel * self.data_parallel
+        return devices
 
-    def take(self, index: np.ndarray) -> Layouts:
+    @property
+    def replicas(self) -> Counts:
+        """Devices that hold the same part of the model: data times context parallel, what ZeRO splits over."""
+        replicas: Counts = self.data_parallel * self.context_parallel
+        return replicas
+
+    def take(self, index: Counts) -> Layouts:
         """Give the layouts at these positions."""
         return Layouts(*(getattr(self, field.name)[index] for field in fields(self)))
 
@@ -51,6 +65,7 @@ class Layouts:
             "micro_batch": int(self.micro_batch[index]),
             "recompute": RECOMPUTE[int(self.recompute[index])],
             "zero_stage": int(self.zero_stage[index]),
+            "sequence_parallel": int(self.sequence_parallel[index]),
         }
 
 
@@ -64,11 +79,15 @@ def single(
     micro_batch: int = 1,
     recompute: str = "none",
     zero_stage: int = 1,
+    sequence_parallel: bool = True,
 ) -> Layouts:
-    """Make a set of one layout.
+    """Make a set of one layout; sequence parallelism means nothing without tensor parallelism.
+
+    Source: none; it only gathers numbers.
 
     >>> single(tp=8, pp=16, dp=128).devices.tolist()
     [16384]
     """
-    values = (tp, pp, virtual_stages, cp, dp, micro_batch, RECOMPUTE.index(recompute), zero_stage)
+    split = int(sequence_parallel and tp > 1)
+    values = (tp, pp, virtual_stages, cp, dp, micro_batch, RECOMPUTE.index(recompute), zero_stage, split)
     return Layouts(*(np.array([value]) for value in values))

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from sim.cost.layout import RECOMPUTE, Layouts
+from sim.cost.layout import RECOMPUTE, Counts, Layouts
 from sim.cost.schedules import chunks_in_flight
-from sim.cost.stages import most_layers
+from sim.cost.stages import last_stage_layers, most_layers
 from sim.cost.transformer import layer_weights
 
 if TYPE_CHECKING:
     from sim.cost.recipe import Recipe
+    from sim.cost.roofline import Numbers
     from sim.spec.model import ModelShape
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+LOGIT_BYTES = 4.0
+"""The softmax of the loss is in 32 bit, beside the logits themselves."""
+GATHERED_LAYERS = 2
+"""ZeRO 3 holds the layer at work and the one that is fetched beside it."""
+
+OPTIMIZER_SPLIT, GRADIENTS_SPLIT, WEIGHTS_SPLIT = 1, 2, 3
+"""ZeRO stages: what is split over the replicas from this stage on."""
+
+_FULL = RECOMPUTE.index("full")
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Bytes on the fullest device, by part; one entry per layout."""
 
-    weights_bytes: np.ndarray
-    gradients_bytes: np.ndarray
-    optimizer_bytes: np.ndarray
-    activations_bytes: np.ndarray
-    reserve_bytes: np.ndarray
+    weights_bytes: Floats
+    gradients_bytes: Floats
+    optimizer_bytes: Floats
+    activations_bytes: Floats
+    reserve_bytes: Floats
     """Context of the driver, collective buffers, workspaces and fragmentation."""
 
     @property
-    def total_bytes(self) -> np.ndarray:
+    def total_bytes(self) -> Floats:
         """All parts."""
-        return (
-            self.weights_bytes
-            + self.gradients_bytes
-            + self.optimizer_bytes
-            + self.activations_bytes
-            + self.reserve_bytes
-        )
+        states: Floats = self.weights_bytes + self.gradients_bytes + self.optimizer_bytes
+        return states + self.activations_bytes + self.reserve_bytes
 
-    def take(self, index: np.ndarray) -> Memory:
+    def take(self, index: Counts) -> Memory:
         """Give the layouts at these positions."""
         return Memory(*(getattr(self, field.name)[index] for field in fields(self)))
 
@@ -63,6 +72,7 @@ class MemoryRules:
     fragmentation: float
     """Share of the activations that the allocator loses."""
     flash_attention: bool
+    """Whether attention is one fused kernel; a stack without one keeps score matrices, and trains with dropout."""
 
 
 def per_device(
@@ -75,70 +85,130 @@ def per_device(
 ) -> Memory:
     """Estimate the memory of the fullest device of each layout, in bytes.
 
-    The first stage holds the most activations (and the embedding), the last stage the logits; both are computed
-    and the larger total is kept.
+    The first stage holds the embedding and the most activations, the last one the head and the logits; both are
+    computed, and the parts are those of the larger total.
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054) for states; Korthikanti et al. 2022 (arXiv:2205.05198) for
     activations with sequence parallelism, counted operator by operator so that grouped keys and gated feed-forward
     are right; Narayanan et al. 2021 for the micro-batches in flight.
     Valid for: dense transformers under 1F1B and interleaved 1F1B.
     """
-    tensor = layouts.tensor_parallel
-    embedding = model.vocab * model.hidden / tensor
-    layers = most_layers(model.layers, layouts.pipeline_parallel, layouts.virtual_stages)
-    parameters = layers * layer_weights(model, tensor)
-    untied_head = np.where((layouts.pipeline_parallel == 1) & (not model.tied_embeddings), embedding, 0.0)
-    parameters = parameters + embedding + untied_head
-    shards = np.where(layouts.zero_stage >= 1, layouts.data_parallel * layouts.context_parallel, 1)
+    tensor, stages, virtual = layouts.tensor_parallel, layouts.pipeline_parallel, layouts.virtual_stages
+    most = most_layers(model.layers, stages, virtual)
+    least = last_stage_layers(model.layers, stages, virtual)
+    in_first, in_last = stage_parameters(model, layouts, most, least)
 
     tokens = layouts.micro_batch * float(sequence) / layouts.context_parallel
     micro_batches = global_batch / (layouts.data_parallel * layouts.micro_batch)
-    saved = tokens * activation_bytes_per_token(model, recipe, rules, layouts, sequence)
-    chunks = chunks_in_flight(layouts.pipeline_parallel, layouts.virtual_stages, micro_batches)
-    layers_in_flight = np.minimum(layers / layouts.virtual_stages * chunks, layers * micro_batches)
-    working = tokens * _whole_layer_bytes(model, recipe, rules, tensor, sequence)
-    first = layers_in_flight * saved + np.where(layouts.recompute == RECOMPUTE.index("full"), working, 0.0)
-    logits = tokens * model.vocab / tensor * (recipe.activation_bytes + 4.0)
-    last = np.minimum(layers, layers_in_flight) * saved + logits
-    activations = np.where(layouts.pipeline_parallel == 1, first + logits, np.maximum(first, last))
-    return Memory(
-        weights_bytes=parameters * recipe.weight_bytes,
-        gradients_bytes=parameters * recipe.gradient_bytes,
-        optimizer_bytes=parameters * recipe.optimizer_bytes / shards,
-        activations_bytes=activations,
-        reserve_bytes=rules.reserve_bytes + rules.fragmentation * activations,
+    chunk_bytes = tokens * activation_bytes_per_token(model, recipe, rules, layouts, sequence) / virtual
+    at_work = np.where(
+        layouts.recompute == _FULL, tokens * _whole_layer_bytes(model, recipe, rules, layouts, sequence), 0.0
     )
+    logits = tokens * model.vocab / tensor * (recipe.activation_bytes + LOGIT_BYTES)
+    first = chunks_in_flight(stages, virtual, micro_batches) * most * chunk_bytes + at_work
+    last = chunks_in_flight(stages, virtual, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
+
+    alone = stages == 1
+    first = np.where(alone, first + logits, first)
+    state_bytes = _state_bytes_per_parameter(recipe, layouts)
+    room = 1.0 + rules.fragmentation
+    last_is_fuller = ~alone & (in_last * state_bytes + room * last > in_first * state_bytes + room * first)
+    parameters = np.where(last_is_fuller, in_last, in_first)
+    activations = np.where(last_is_fuller, last, first)
+    weights, gradients, optimizer = _states(model, recipe, layouts, parameters)
+    reserve = rules.reserve_bytes + rules.fragmentation * activations
+    return Memory(weights, gradients, optimizer, activations, reserve)
+
+
+def stage_parameters(model: ModelShape, layouts: Layouts, most: Numbers, least: Numbers) -> tuple[Floats, Floats]:
+    """Count the parameters of one device of the first and of the last stage, without ZeRO's split.
+
+    A tied head shares the embedding where both are on one stage; elsewhere the last stage keeps a copy. Learned
+    positions are not split over the tensor-parallel group.
+
+    Args:
+        model: a dense transformer.
+        layouts: the layouts.
+        most: layers of the first stage, the fullest.
+        least: layers of the last stage.
+
+    Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3; Narayanan et al. 2021 for tied embeddings in pipelines.
+    Valid for: dense transformers with a vocabulary-parallel embedding and head.
+    """
+    tensor = layouts.tensor_parallel
+    layer = layer_weights(model, tensor)
+    embedding = model.vocab * model.hidden / tensor
+    positions = model.max_positions or 0 if model.position == "learned" else 0
+    own_head = 0.0 if model.tied_embeddings else embedding
+    first = most * layer + embedding + positions * model.hidden
+    first = first + np.where(layouts.pipeline_parallel == 1, own_head, 0.0)
+    return np.asarray(first), np.asarray(least * layer + embedding)
 
 
 def activation_bytes_per_token(
     model: ModelShape, recipe: Recipe, rules: MemoryRules, layouts: Layouts, sequence: int
-) -> np.ndarray:
+) -> Floats:
     """Give the bytes that one layer keeps for its backward pass, per token and device, under each recompute choice.
 
     none: inputs of both norms and of every product; selective: the same without what is cheap to make again (norm
     and activation outputs, and the score matrix of an unfused attention kernel); full: the layer's input alone.
 
     Source: Korthikanti et al. 2022, equations 2 to 6, by operator.
+    Valid for: dense layers; without dropout where attention is fused (its two masks are 2 of the paper's 34 bytes).
     """
-    whole = _whole_layer_bytes(model, recipe, rules, layouts.tensor_parallel, sequence)
-    element = recipe.activation_bytes
-    cheap = element * (2 * model.hidden + model.ffn_hidden) / layouts.tensor_parallel
-    scores = _score_bytes_per_token(model, rules, layouts.tensor_parallel, sequence)
-    least = element * model.hidden / layouts.tensor_parallel
-    return np.choose(layouts.recompute, [whole, whole - cheap - scores, least])
+    element, tensor = recipe.activation_bytes, layouts.tensor_parallel
+    width = _residual_width(model, layouts)
+    whole = _whole_layer_bytes(model, recipe, rules, layouts, sequence)
+    cheap = element * (2 * width + model.ffn_hidden / tensor)
+    kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
+    return np.asarray(
+        np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, element * width, kept))
+    )
 
 
 def _whole_layer_bytes(
-    model: ModelShape, recipe: Recipe, rules: MemoryRules, tensor: np.ndarray, sequence: int
-) -> np.ndarray:
-    heads_width = (2 * model.heads + 2 * model.kv_heads) * model.head_dim
-    ffn_width = (3 if model.gated else 2) * model.ffn_hidden
-    elements = 4 * model.hidden + heads_width + ffn_width
-    return recipe.activation_bytes * elements / tensor + _score_bytes_per_token(model, rules, tensor, sequence)
+    model: ModelShape, recipe: Recipe, rules: MemoryRules, layouts: Layouts, sequence: int
+) -> Floats:
+    """Count inputs of two norms, two blocks, attention and its output product, feed-forward and activation."""
+    tensor, width = layouts.tensor_parallel, _residual_width(model, layouts)
+    split = (2 * model.heads + 2 * model.kv_heads) * model.head_dim + (3 if model.gated else 2) * model.ffn_hidden
+    masks = 0.0 if rules.flash_attention else 2 * width
+    scores = _score_bytes_per_token(model, rules, tensor, sequence)
+    return np.asarray(recipe.activation_bytes * (4 * width + split / tensor) + masks + scores)
 
 
-def _score_bytes_per_token(
-    model: ModelShape, rules: MemoryRules, tensor: np.ndarray, sequence: int
-) -> np.ndarray | float:
+def _residual_width(model: ModelShape, layouts: Layouts) -> Floats:
+    """Give the elements of the residual stream that one device keeps for a token."""
+    return np.asarray(model.hidden / np.where(layouts.sequence_parallel == 1, layouts.tensor_parallel, 1))
+
+
+def _score_bytes_per_token(model: ModelShape, rules: MemoryRules, tensor: Counts, sequence: int) -> Numbers:
     """Count 5 bytes a score: softmax output, dropout output and its mask (Korthikanti et al. 2022, equation 2)."""
     return 0.0 if rules.flash_attention else 5.0 * model.heads * sequence / tensor
+
+
+def _state_bytes_per_parameter(recipe: Recipe, layouts: Layouts) -> Floats:
+    """Give weights, gradients and optimizer state of one parameter on one device, in bytes."""
+    shards, zero = layouts.replicas, layouts.zero_stage
+    split = np.where(zero >= OPTIMIZER_SPLIT, recipe.optimizer_bytes, 0.0)
+    split = split + np.where(zero >= GRADIENTS_SPLIT, recipe.gradient_bytes, 0.0)
+    split = split + np.where(zero >= WEIGHTS_SPLIT, recipe.weight_bytes, 0.0)
+    whole = recipe.weight_bytes + recipe.gradient_bytes + recipe.optimizer_bytes - split
+    return np.asarray(whole + split / shards)
+
+
+def _states(model: ModelShape, recipe: Recipe, layouts: Layouts, parameters: Floats) -> tuple[Floats, Floats, Floats]:
+    """Give weights, gradients and optimizer state of one device in bytes.
+
+    What ZeRO splits comes together for a while: gradients (stage 2) of one layer until they are reduced, weights
+    (stage 3) of the layer at work and of the next; the embedding is such a unit too (Zhao et al. 2023, section 3.2).
+    """
+    shards, zero = layouts.replicas, layouts.zero_stage
+    layer = layer_weights(model, layouts.tensor_parallel)
+    embedding = model.vocab * model.hidden / layouts.tensor_parallel
+    gathered = np.minimum(np.maximum(GATHERED_LAYERS * layer, embedding), parameters)
+    reduced = np.minimum(np.maximum(layer, embedding), parameters)
+    held = np.where(zero >= WEIGHTS_SPLIT, np.minimum(parameters / shards + gathered, parameters), parameters)
+    summed = np.where(zero >= GRADIENTS_SPLIT, np.minimum(parameters / shards + reduced, parameters), parameters)
+    kept = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters)
+    return held * recipe.weight_bytes, summed * recipe.gradient_bytes, kept * recipe.optimizer_bytes

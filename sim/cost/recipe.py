@@ -41,6 +41,8 @@ RECIPES: dict[str, Recipe] = {
 def recipe(name: str) -> Recipe:
     """Look a recipe up.
 
+    Source: the recipe's own ``source``.
+
     Raises:
         UsageError: there is no recipe of that name.
 

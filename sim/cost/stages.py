@@ -15,23 +15,25 @@ def most_layers(layers: int, stages: Numbers, virtual_stages: Numbers) -> np.nda
 
     Each of the p x v chunks gets layers // (p v); what is left over goes to chunks one by one, last stage last.
 
-    >>> most_layers(126, 16, 8).tolist(), most_layers(96, 8, 3).tolist()
-    (8, 12)
+    Source: our rule; Megatron-Core and Llama 3 (arXiv:2407.21783, section 3.3.2) take layers from the end stages too.
 
+    >>> int(most_layers(126, 16, 8)), int(most_layers(96, 8, 3))
+    (8, 12)
     """
     base, extra = _split(layers, stages, virtual_stages)
-    return base * virtual_stages + np.ceil(extra / stages)
+    return np.asarray(base * virtual_stages + np.ceil(extra / stages))
 
 
 def last_stage_layers(layers: int, stages: Numbers, virtual_stages: Numbers) -> np.ndarray:
     """Give the layers of the last stage, which also runs the LM head and so takes left-over layers last.
 
-    >>> last_stage_layers(126, 16, 8).tolist(), last_stage_layers(96, 8, 3).tolist()
-    (7, 12)
+    Source: as ``most_layers``.
 
+    >>> int(last_stage_layers(126, 16, 8)), int(last_stage_layers(96, 8, 3))
+    (7, 12)
     """
     base, extra = _split(layers, stages, virtual_stages)
-    return base * virtual_stages + np.floor(extra / stages)
+    return np.asarray(base * virtual_stages + np.floor(extra / stages))
 
 
 def _split(layers: int, stages: Numbers, virtual_stages: Numbers) -> tuple[Numbers, Numbers]:

@@ -94,8 +94,9 @@ def layer_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]
     key_value_heads = np.maximum(model.kv_heads / tensor_parallel, 1.0)
     query_width = model.heads * model.head_dim / tensor_parallel
     ffn_width = model.ffn_hidden / tensor_parallel
+    gates = 2 if model.gated_attention else 1
     return (
-        Gemm("query, key, value", query_width + 2 * key_value_heads * model.head_dim, model.hidden),
+        Gemm("query, key, value", gates * query_width + 2 * key_value_heads * model.head_dim, model.hidden),
         Gemm("attention output", model.hidden, query_width),
         Gemm("feed-forward in", (2 if model.gated else 1) * ffn_width, model.hidden),
         Gemm("feed-forward out", model.hidden, ffn_width),
@@ -103,29 +104,39 @@ def layer_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]
 
 
 def layer_weights(model: ModelShape, tensor_parallel: Numbers) -> Numbers:
-    """Count the weights of one layer that one device holds: matrices split, norms whole."""
+    """Count the weights of one layer that one device holds: matrices split, norms whole.
+
+    Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3.
+    Valid for: dense layers; biases (below 0.02 % of a layer) are left out.
+    """
     matrices = sum(gemm.columns * gemm.inner for gemm in layer_gemms(model, tensor_parallel))
     return matrices + 2 * model.hidden
 
 
-def vector_bytes_per_token(model: ModelShape, tensor_parallel: Numbers, element_bytes: float = 2.0) -> Numbers:
+def vector_bytes_per_token(
+    model: ModelShape, tensor_parallel: Numbers, sequence_parallel: Numbers = 1.0, element_bytes: float = 2.0
+) -> Numbers:
     """Count the bytes that the memory-bound operators of one layer move forward, per token and device.
 
     Two norms (read, write), two residual additions (read two, write one), rotary embedding of queries and keys
-    (read, write), and the activation (reads its one or two inputs, writes one). Sequence parallelism splits norms
-    and residuals over the tensor-parallel group as well (Korthikanti et al. 2022), which is the rule here.
+    (read, write), and the activation (reads its one or two inputs, writes one). Sequence parallelism (1, or 0 for
+    none) splits norms and residuals over the tensor-parallel group as well.
+
+    Source: our count of operands; Korthikanti et al. 2022 (arXiv:2205.05198), section 4, for what is split.
+    Valid for: one fused kernel per operator, operands in device memory.
     """
     norms_and_residuals = (2 * 2 + 2 * 3) * model.hidden
+    shared_by = np.where(np.equal(sequence_parallel, 1), tensor_parallel, 1)
     rotary = 2 * (model.heads + model.kv_heads) * model.head_dim
     activation = (3 if model.gated else 2) * model.ffn_hidden
-    return element_bytes * (norms_and_residuals + rotary + activation) / tensor_parallel
+    return element_bytes * (norms_and_residuals / shared_by + (rotary + activation) / tensor_parallel)
 
 
 VECTOR_KERNELS_PER_LAYER = 7
 """Two norms, two residual additions, rotary for queries and for keys, one activation: kernels of a layer's forward."""
 
 SCORE_PASSES = 7.0
-"""Passes over the score matrix without a flash kernel: write, scale and mask (2), softmax (2), dropout (1), read (1)."""
+"""Passes over the score matrix without a flash kernel: write, scale and mask (2), softmax (2), dropout, read."""
 
 LOSS_BYTES_PER_LOGIT = 24.0
 """Cross-entropy on 16-bit logits with a 32-bit softmax: read 2, write 4, read 4 three times, write 4, write 2 back."""

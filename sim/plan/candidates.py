@@ -1,8 +1,9 @@
-"""Which parallel layouts are legal for a model on at most so many devices."""
+"""Which parallel layouts are legal for a model on at most so many devices, and which rule forbids each other one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from math import isqrt, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from sim.cost.layout import RECOMPUTE, Layouts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.cost.layout import Counts
     from sim.spec.layout import LayoutSpec
     from sim.spec.model import ModelShape
 
@@ -18,7 +22,23 @@ MICRO_BATCHES = (1, 2, 4, 8)
 MOST_TENSOR_PARALLEL = 64
 CONTEXT_PARALLEL = (1, 2, 4, 8, 16)
 LEAST_TOKENS = 1024
+LARGEST_DATA_DEGREES = 2
 """Bounds of the search; a layout that the user fixes may lie outside them."""
+
+WHEREVER_LEGAL = 2
+"""Sequence parallelism wherever it is legal: without it memory is larger, and time hardly ever shorter."""
+
+HEADS = "tensor parallel divides the heads, the key heads (or is a multiple of them) and the feed-forward width"
+STAGES = "each pipeline stage, and each of its virtual stages, holds a layer; virtual stages need a pipeline"
+DEVICES = "tensor x context x pipeline x data parallel is at most the devices"
+CONTEXT = "context parallel splits a sequence into 2 x cp equal pieces"
+JOINED = "sequences are split (cp > 1) or joined (micro-batch > 1), not both, unless both are asked for"
+BATCH = "data parallel x micro-batch divides the batch"
+INTERLEAVING = "virtual stages need at least as many micro-batches as stages"
+REPLICAS = "ZeRO needs two devices that hold the same part of the model"
+SEQUENCE = "sequence parallelism needs tensor parallelism, and tp x cp divides the sequence"
+RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, REPLICAS, SEQUENCE)
+"""In the order in which they are applied: a layout counts against the first that it breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,74 +52,135 @@ class Space:
     micro_batch: tuple[int, ...]
     recompute: tuple[int, ...]
     zero_stage: tuple[int, ...]
+    sequence_parallel: tuple[int, ...]
+    """0 off, 1 on, ``WHEREVER_LEGAL`` for on where it is legal and off elsewhere."""
     data_parallel: tuple[int, ...]
     """All divisors of the global batch, or the one that the user fixed."""
 
+    @property
+    def choices(self) -> tuple[tuple[int, int, int], ...]:
+        """What is chosen beside the degrees: (ZeRO stage, sequence parallel, recompute)."""
+        return tuple(
+            (zero, split, again)
+            for zero in self.zero_stage
+            for split in self.sequence_parallel
+            for again in self.recompute
+        )
 
-def space(model: ModelShape, sequence: int, global_batch: int, domain_devices: float, wish: LayoutSpec) -> Space:
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Every legal layout, not yet written out, and the count of the others by the rule that they break."""
+
+    degrees: Layouts
+    """Degrees of parallelism and micro-batch; what ``space`` says of the rest still multiplies them."""
+    space: Space
+    sequence: int
+    illegal: dict[str, int]
+    """Layouts by the first of ``RULES`` that they break; a rule that none breaks is absent."""
+
+    @property
+    def legal(self) -> int:
+        """Count the legal layouts."""
+        return sum(int(np.count_nonzero(self._allowed(zero, split))) for zero, split, _ in self.space.choices)
+
+    def chunks(self, rows: int) -> Iterator[Layouts]:
+        """Write the layouts out, at most so many at once, in one order that is always the same."""
+        for zero, split, again in self.space.choices:
+            allowed = np.nonzero(self._allowed(zero, split))[0]
+            for begin in range(0, len(allowed), rows):
+                yield self._with_choice(allowed[begin : begin + rows], zero, split, again)
+
+    def all(self) -> Layouts:
+        """Write all of them out at once."""
+        return joined(list(self.chunks(max(len(self.degrees), 1))) or [self.degrees])
+
+    def _allowed(self, zero: int, split: int) -> Counts:
+        allowed = np.asarray((self.degrees.replicas > 1) | (zero == min(self.space.zero_stage)))
+        return allowed & _can_split(self.degrees, self.sequence) if split == 1 else allowed
+
+    def _with_choice(self, rows: Counts, zero: int, split: int, again: int) -> Layouts:
+        degrees = self.degrees.take(rows)
+        one = np.ones(len(rows), dtype=np.int64)
+        splits = _can_split(degrees, self.sequence) * one if split == WHEREVER_LEGAL else split * one
+        return replace(degrees, recompute=again * one, zero_stage=zero * one, sequence_parallel=splits)
+
+
+def space(
+    model: ModelShape,
+    sequence: int,
+    global_batch: int,
+    domain_devices: float,
+    wish: LayoutSpec,
+    *,
+    every_choice: bool = False,
+) -> Space:
     """List the values of each degree; a degree that the user fixed has one value.
 
     Pipeline degrees are the smallest for each number of layers on the fullest stage: any other one has the same
-    slowest stage on more devices.
+    slowest stage on more devices. With ``every_choice`` all ZeRO stages, and sequence parallelism on and off.
     """
     least_stages = sorted({-(-model.layers // depth) for depth in range(1, model.layers + 1)})
+    tensor = tuple(range(1, int(min(domain_devices, MOST_TENSOR_PARALLEL)) + 1))
+    split = wish.sequence_parallel
     return Space(
-        tensor_parallel=_wished(wish.tp, tuple(_tensor_degrees(model, domain_devices))),
+        tensor_parallel=_wished(wish.tp, tensor),
         pipeline_parallel=_wished(wish.pp, tuple(least_stages)),
         virtual_stages=_wished(wish.virtual_stages, tuple(range(1, MOST_VIRTUAL_STAGES + 1))),
         context_parallel=_wished(wish.cp, _context_degrees(sequence)),
         micro_batch=_wished(wish.micro_batch, MICRO_BATCHES),
         recompute=tuple(RECOMPUTE.index(name) for name in ((wish.recompute,) if wish.recompute else RECOMPUTE)),
-        zero_stage=_wished(wish.zero_stage, (1,)),
+        zero_stage=_wished(wish.zero_stage, (0, 1, 2, 3) if every_choice else (1,)),
+        sequence_parallel=_wished(None if split is None else int(split), (0, 1) if every_choice else (WHEREVER_LEGAL,)),
         data_parallel=_wished(wish.dp, tuple(divisors(global_batch))),
     )
 
 
-def enumerate_layouts(space: Space, model: ModelShape, global_batch: int, devices: int, *, every_data: bool) -> Layouts:
-    """Enumerate the legal layouts on at most ``devices`` devices.
+def enumerate_layouts(
+    space: Space, model: ModelShape, sequence: int, global_batch: int, devices: int, *, every_data: bool
+) -> Candidates:
+    """Enumerate the legal layouts on at most ``devices`` devices, and count the others by rule.
 
     With ``every_data`` each data-parallel degree that divides the batch is listed; without it only the two largest
     that fit, since fewer replicas with all else equal are slower.
     """
-    grids = np.meshgrid(
-        space.tensor_parallel,
-        space.pipeline_parallel,
-        space.virtual_stages,
-        space.context_parallel,
-        space.micro_batch,
-        indexing="ij",
-    )
-    tensor, pipeline, virtual, context, micro = (grid.ravel() for grid in grids)
-    legal = (tensor * context * pipeline <= devices) & (pipeline <= model.layers)
-    legal &= (virtual == 1) | ((pipeline > 1) & (pipeline * (virtual - 1) < model.layers))
-    # Splitting sequences and joining several of them undo each other, unless the user asks for both.
-    legal &= (context == 1) | (micro == 1) | (len(space.micro_batch) == 1)
-    tensor, pipeline, virtual, context, micro = (axis[legal] for axis in (tensor, pipeline, virtual, context, micro))
+    choices = len(space.choices)
+    illegal = dict.fromkeys(RULES, 0)
+    tensor = [degree for degree in space.tensor_parallel if _divides_heads(model, degree)]
+    others = (space.pipeline_parallel, space.virtual_stages, space.context_parallel, space.micro_batch)
+    refused = len(space.tensor_parallel) - len(tensor)
+    illegal[HEADS] = refused * prod(map(len, others)) * len(space.data_parallel) * choices
 
-    degrees = np.array(space.data_parallel)
-    fits = degrees[None, :] * (tensor * context * pipeline)[:, None] <= devices
-    fits &= global_batch % (degrees[None, :] * micro[:, None]) == 0
-    micro_batches = global_batch // np.maximum(degrees[None, :] * micro[:, None], 1)
-    # Interleaving goes round the stages with groups of at least p micro-batches (Megatron-Core's rule).
-    fits &= (virtual[:, None] == 1) | (micro_batches >= pipeline[:, None])
+    axes = [grid.ravel() for grid in np.meshgrid(tensor, *others, indexing="ij")]
+    legal = np.ones(len(axes[0]), dtype=bool)
+    for rule, obeyed in _rules_of_degrees(space, model, sequence, *axes[1:]).items():
+        illegal[rule] = _refused(legal, obeyed) * len(space.data_parallel) * choices
+        legal &= obeyed
+    axes = [axis[legal] for axis in axes]
+
+    data = np.array(space.data_parallel)
+    legal = np.ones((len(axes[0]), len(data)), dtype=bool)
+    for rule, obeyed in _rules_of_data(axes, data, global_batch, devices).items():
+        illegal[rule] = _refused(legal, obeyed) * choices
+        legal &= obeyed
     if not every_data:
-        rank_from_largest = np.cumsum(fits[:, ::-1], axis=1)[:, ::-1]
-        fits &= rank_from_largest <= 2
-    row, column = np.nonzero(fits)
+        rank_from_largest = np.cumsum(legal[:, ::-1], axis=1)[:, ::-1]
+        legal &= rank_from_largest <= LARGEST_DATA_DEGREES
+    row, column = np.nonzero(legal)
 
-    count = len(row)
-    choices = [(again, zero) for again in space.recompute for zero in space.zero_stage]
-    row, column = np.tile(row, len(choices)), np.tile(column, len(choices))
-    return Layouts(
-        tensor_parallel=tensor[row],
-        pipeline_parallel=pipeline[row],
-        virtual_stages=virtual[row],
-        context_parallel=context[row],
-        data_parallel=degrees[column],
-        micro_batch=micro[row],
-        recompute=np.repeat([again for again, _ in choices], count),
-        zero_stage=np.repeat([zero for _, zero in choices], count),
-    )
+    tensor_axis, pipeline, virtual, context, micro = (axis[row] for axis in axes)
+    none = np.zeros(len(row), dtype=np.int64)
+    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none)
+    alone = int(np.count_nonzero(found.replicas == 1))
+    illegal[REPLICAS] = alone * sum(zero > min(space.zero_stage) for zero, _, _ in space.choices)
+    candidates = Candidates(found, space, sequence, illegal)
+    illegal[SEQUENCE] = len(found) * choices - illegal[REPLICAS] - candidates.legal
+    return replace(candidates, illegal={rule: count for rule, count in illegal.items() if count})
+
+
+def joined(chunks: list[Layouts]) -> Layouts:
+    """Put layouts one after the other."""
+    return Layouts(*(np.concatenate([getattr(chunk, field.name) for chunk in chunks]) for field in fields(Layouts)))
 
 
 def divisors(number: int) -> list[int]:
@@ -108,27 +189,52 @@ def divisors(number: int) -> list[int]:
     >>> divisors(12)
     [1, 2, 3, 4, 6, 12]
     """
-    small = [candidate for candidate in range(1, int(number**0.5) + 1) if number % candidate == 0]
+    small = [candidate for candidate in range(1, isqrt(number) + 1) if number % candidate == 0]
     return sorted({*small, *(number // candidate for candidate in small)})
 
 
-def _tensor_degrees(model: ModelShape, domain_devices: float) -> list[int]:
-    most = int(min(domain_devices, MOST_TENSOR_PARALLEL))
-    return [
-        degree
-        for degree in range(1, most + 1)
-        if model.heads % degree == 0
-        and model.ffn_hidden % degree == 0
-        and (model.kv_heads % degree == 0 or degree % model.kv_heads == 0)
-    ]
+def _rules_of_degrees(
+    space: Space, model: ModelShape, sequence: int, pipeline: Counts, virtual: Counts, context: Counts, micro: Counts
+) -> dict[str, Counts]:
+    """Tell which combinations obey each rule that holds whatever the data-parallel degree."""
+    layers = pipeline <= model.layers
+    return {
+        STAGES: layers & ((virtual == 1) | ((pipeline > 1) & (pipeline * (virtual - 1) < model.layers))),
+        CONTEXT: (context == 1) | (sequence % (2 * context) == 0),
+        JOINED: (context == 1) | (micro == 1) | (len(space.micro_batch) == 1),
+    }
+
+
+def _rules_of_data(axes: list[Counts], data: Counts, global_batch: int, devices: int) -> dict[str, Counts]:
+    """Tell which pairs of a combination (row) and a data-parallel degree (column) obey each rule."""
+    tensor, pipeline, virtual, context, micro = (axis[:, None] for axis in axes)
+    together = data[None, :] * micro
+    return {
+        DEVICES: data[None, :] * (tensor * context * pipeline) <= devices,
+        BATCH: global_batch % together == 0,
+        # Interleaving goes round the stages with groups of at least p micro-batches (Megatron-Core's rule).
+        INTERLEAVING: (virtual == 1) | (global_batch // together >= pipeline),
+    }
+
+
+def _divides_heads(model: ModelShape, degree: int) -> bool:
+    shares = model.kv_heads % degree == 0 or degree % model.kv_heads == 0
+    return shares and model.heads % degree == 0 and model.ffn_hidden % degree == 0
+
+
+def _can_split(layouts: Layouts, sequence: int) -> Counts:
+    """Tell where sequence parallelism is legal."""
+    tensor = layouts.tensor_parallel
+    return np.asarray((tensor > 1) & (sequence % (tensor * layouts.context_parallel) == 0))
+
+
+def _refused(legal: Counts, obeyed: Counts) -> int:
+    """Count what was legal until a rule that it breaks."""
+    return int(np.count_nonzero(legal & ~obeyed))
 
 
 def _context_degrees(sequence: int) -> tuple[int, ...]:
-    return tuple(
-        degree
-        for degree in CONTEXT_PARALLEL
-        if degree == 1 or (sequence % (2 * degree) == 0 and sequence // degree >= LEAST_TOKENS)
-    )
+    return tuple(degree for degree in CONTEXT_PARALLEL if degree == 1 or sequence // degree >= LEAST_TOKENS)
 
 
 def _wished(wish: int | None, values: tuple[int, ...]) -> tuple[int, ...]:

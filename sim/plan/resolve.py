@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sim.cost.scaling import LAWS
 from sim.cost.transformer import flop_per_token
 from sim.errors import UsageError
 from sim.plan import shape
 from sim.spec import catalog
-from sim.spec.hardware import Accelerator, Fabric, Node
 from sim.spec.model import ModelShape
 from sim.spec.scenario import ClusterSpec
-from sim.spec.workload import TrainingSpec
+
+if TYPE_CHECKING:
+    from sim.spec.hardware import Accelerator, Fabric, Node
+    from sim.spec.workload import TrainingSpec
 
 CONTRADICTION = 0.1
 """FLOP and tokens that a user gives both may differ this much: published totals are rounded and count 6ND."""
@@ -64,9 +67,11 @@ def resolve_cluster(cluster: str | ClusterSpec) -> ResolvedCluster:
         entry = cluster
         known = catalog.load("clusters", cluster)
         cluster = ClusterSpec(accelerator=known.accelerator, count=known.count, node=known.node, fabric=known.fabric)
-    accelerator = _lookup("accelerators", cluster.accelerator)
-    node = _lookup("nodes", cluster.node or accelerator.node)
-    fabric = _lookup("fabrics", cluster.fabric or accelerator.fabric)
+    given = cluster.accelerator
+    accelerator = catalog.load("accelerators", given) if isinstance(given, str) else given
+    named_node, named_fabric = cluster.node or accelerator.node, cluster.fabric or accelerator.fabric
+    node = catalog.load("nodes", named_node) if isinstance(named_node, str) else named_node
+    fabric = catalog.load("fabrics", named_fabric) if isinstance(named_fabric, str) else named_fabric
     resolved = ResolvedCluster(cluster, accelerator, node, fabric, entry)
     if cluster.spares * resolved.devices_per_node >= cluster.count:
         raise UsageError(
@@ -128,9 +133,3 @@ def _model(spec: TrainingSpec, flop: float | None, tokens: float | None) -> tupl
             mend="name a model (--model llama-3.1-405b) or its parameters (--params 405e9), or give FLOP",
         )
     return shape.of_size(LAWS[spec.law].parameters(flop)), "scaling law"
-
-
-def _lookup(kind: str, wanted):  # type: ignore[no-untyped-def]
-    if wanted is None or not isinstance(wanted, str):
-        return wanted
-    return catalog.load(kind, wanted)

@@ -15,8 +15,9 @@ from sim.plan.candidates import enumerate_layouts, space
 from sim.units import show
 
 if TYPE_CHECKING:
-    from sim.cost.layout import Layouts
+    from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
+    from sim.cost.memory import Floats
     from sim.spec.layout import LayoutSpec
 
 
@@ -39,7 +40,7 @@ class Evaluated:
     layouts: Layouts
     steps: StepTimes
     memory: Memory
-    wall_clock_s: np.ndarray
+    wall_clock_s: Floats
     considered: int
     """Legal layouts, whether they fit or not."""
 
@@ -65,14 +66,12 @@ def evaluate(
 
     """
     degrees = space(work.model, work.sequence, work.global_batch, machine.domain_devices, wish)
-    layouts = enumerate_layouts(degrees, work.model, work.global_batch, devices, every_data=every_data)
-    if len(layouts) == 0:
-        raise InfeasibleError(
-            "no parallel layout is legal",
-            value=f"{work.model.name} with {work.global_batch} sequences a step on {devices} devices",
-            where="training.plan",
-            mend="leave degrees out of the plan, or choose ones that divide heads, layers and batch",
-        )
+    candidates = enumerate_layouts(
+        degrees, work.model, work.sequence, work.global_batch, devices, every_data=every_data
+    )
+    if candidates.legal == 0:
+        raise no_legal_layout(work, devices, candidates.illegal)
+    layouts = candidates.all()
     memory = per_device(work.model, work.recipe, software.memory, layouts, work.sequence, work.global_batch)
     fits = memory.total_bytes <= machine.memory_bytes
     if not fits.any():
@@ -84,7 +83,7 @@ def evaluate(
     return Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
 
 
-def mean_wall_clock_s(rules: RunRules, step_s: np.ndarray, devices: np.ndarray) -> np.ndarray:
+def mean_wall_clock_s(rules: RunRules, step_s: Floats, devices: Counts) -> Floats:
     """Give the mean time of the whole run for each layout, in s."""
     useful_s = rules.steps * step_s
     hazard = rules.rate_per_s * devices
@@ -94,7 +93,7 @@ def mean_wall_clock_s(rules: RunRules, step_s: np.ndarray, devices: np.ndarray) 
     )
 
 
-def checkpoint_interval_s(rules: RunRules, useful_s: np.ndarray, hazard_per_s: np.ndarray) -> np.ndarray:
+def checkpoint_interval_s(rules: RunRules, useful_s: Floats, hazard_per_s: Floats) -> Floats:
     """Give the useful seconds between checkpoints: as told, or the optimum, rounded so that it divides the run."""
     wanted = (
         np.asarray(young_daly_interval_s(rules.write_s, hazard_per_s))
@@ -102,7 +101,17 @@ def checkpoint_interval_s(rules: RunRules, useful_s: np.ndarray, hazard_per_s: n
         else np.asarray(rules.interval_s, dtype=float)
     )
     wanted = np.maximum(wanted, useful_s / rules.steps if rules.steps > 1 else useful_s)
-    return useful_s / np.maximum(1.0, np.ceil(useful_s / wanted * (1 - 1e-12)))
+    return np.asarray(useful_s / np.maximum(1.0, np.ceil(useful_s / wanted * (1 - 1e-12))))
+
+
+def no_legal_layout(work: Work, devices: int, illegal: dict[str, int]) -> InfeasibleError:
+    """Say that no layout is legal, and which rule those break that obey the rules before it."""
+    return InfeasibleError(
+        f"no parallel layout is legal: {list(illegal)[-1]}",
+        value=f"{work.model.name} with {work.global_batch} sequences of {work.sequence} tokens on {devices} devices",
+        where="training.plan",
+        mend="leave degrees out of the plan, or choose ones that obey the rule",
+    )
 
 
 def _does_not_fit(work: Work, machine: Machine, layouts: Layouts, memory: Memory, devices: int) -> InfeasibleError:

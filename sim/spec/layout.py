@@ -28,5 +28,7 @@ class LayoutSpec(FrozenModel):
     """Sequences that go through a stage together."""
     recompute: Literal["none", "selective", "full"] | None = None
     """What the backward pass computes again instead of keeping it."""
-    zero_stage: Literal[0, 1] | None = None
-    """0: every replica keeps the optimizer state; 1: replicas share it."""
+    zero_stage: Literal[0, 1, 2, 3] | None = None
+    """What replicas share instead of each keeping it: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too."""
+    sequence_parallel: bool | None = None
+    """Whether norms and residuals are split over the tensor-parallel group as well."""

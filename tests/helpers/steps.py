@@ -1,0 +1,98 @@
+"""Models, machines and software for tests of the training step: real ones, and ones whose times can be done by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sim.cost.attention import AttentionCurve
+from sim.cost.collectives import Collective, CollectiveCurve, DomainLevel, Fabric, NetworkLevel, RankedCurve
+from sim.cost.machine import Machine, Software
+from sim.cost.memory import MemoryRules
+from sim.cost.recipe import recipe
+from sim.cost.roofline import IDEAL
+from sim.cost.training import Work
+from sim.plan import machine as machines
+from sim.plan.resolve import resolve_cluster
+from sim.spec import catalog
+from sim.spec.model import ModelShape
+from sim.spec.scenario import ClusterSpec
+
+INFINITE = float("inf")
+PEAK = 1e15
+COLLECTIVES: tuple[Collective, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point")
+DENSE = ("llama-3.1-8b", "llama-3.1-405b", "gpt3-175b", "nemotron-4-340b")
+
+
+def small_model(**changes: object) -> ModelShape:
+    """A transformer small enough to count by hand: 4 layers of width 256, 4 heads of 64, plain feed-forward."""
+    shape: dict[str, object] = {
+        "name": "small",
+        "title": "small",
+        "family": "test",
+        "layers": 4,
+        "hidden": 256,
+        "heads": 4,
+        "kv_heads": 4,
+        "head_dim": 64,
+        "ffn_hidden": 1024,
+        "gated": False,
+        "vocab": 1000,
+        "tied_embeddings": False,
+    }
+    return ModelShape.model_validate(shape | changes)
+
+
+def work(model: str | ModelShape, sequence: int = 2048, batch: int = 64, precision: str = "bf16") -> Work:
+    """A step of so many sequences."""
+    shape = catalog.load("models", model) if isinstance(model, str) else model
+    return Work(shape, recipe(precision), sequence, batch)
+
+
+def real_machine(accelerator: str, count: int = 1024, precision: str = "bf16") -> Machine:
+    """A machine of the catalogue with its calibrated curves."""
+    return machines.build(resolve_cluster(ClusterSpec(accelerator=accelerator, count=count)), recipe(precision))
+
+
+def real_software(accelerator: str, profile: str = "megatron-core", **changes: Any) -> Software:
+    """A software profile of the catalogue, with some of its numbers changed."""
+    cluster = resolve_cluster(ClusterSpec(accelerator=accelerator, count=8))
+    return replace(machines.software(profile, cluster.accelerator, recipe("bf16")), **changes)
+
+
+def ideal_machine(bandwidth_bytes_per_s: float = INFINITE, link_bytes_per_s: float = INFINITE) -> Machine:
+    """A machine that reaches its peaks and whose messages start at once."""
+    at_once = CollectiveCurve(0.0, 1.0, 0.0)
+    curves: dict[Collective, CollectiveCurve | RankedCurve] = dict.fromkeys(COLLECTIVES, at_once)
+    level = NetworkLevel(link_bytes_per_s, 0.0)
+    return Machine(
+        name="ideal",
+        gemm_peak_flop_per_s=PEAK,
+        wide_peak_flop_per_s=PEAK,
+        bandwidth_bytes_per_s=bandwidth_bytes_per_s,
+        memory_bytes=INFINITE,
+        gemm=IDEAL,
+        wide_gemm=IDEAL,
+        attention=AttentionCurve(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        vector_efficiency=1.0,
+        vector_overhead_s=0.0,
+        fabric=Fabric(DomainLevel(link_bytes_per_s, link_bytes_per_s, curves), level, level),
+        domain_devices=8,
+        pod_devices=1e12,
+    )
+
+
+def ideal_software(*, flash: bool = True, **changes: Any) -> Software:
+    """Software that adds nothing and hides nothing."""
+    plain = Software(
+        name="ideal",
+        kernel_slowdown=1.0,
+        scale_slowdown=0.0,
+        tensor_parallel_overlap=0.0,
+        data_parallel_overlap=0.0,
+        pipeline_overlap=0.0,
+        launch_s=0.0,
+        step_host_s=0.0,
+        memory=MemoryRules(reserve_bytes=0.0, fragmentation=0.0, flash_attention=flash),
+    )
+    return replace(plain, **changes)

@@ -28,7 +28,7 @@ class TokenLaw:
         >>> round(LAWS["llama3"].tokens(3.8e25) / 1e12, 2)
         16.55
         """
-        return self.anchor_tokens * float(flop / self.anchor_flop) ** self.exponent
+        return self.anchor_tokens * math.pow(flop / self.anchor_flop, self.exponent)
 
     def parameters(self, flop: float) -> float:
         """Give the compute-optimal number of parameters: C / (6 D).
@@ -88,7 +88,7 @@ class LossEstimate:
 _IRREDUCIBLE = (1.8172, 0.03)
 _PARAMETERS = (482.01, 124.58, 0.3478, 0.02)
 _TOKENS = (2085.43, 1293.23, 0.3658, 0.02)
-_LOSS_SOURCE = (
+LOSS_SOURCE = (
     "Besiroglu et al. 2024 (arXiv:2404.10102), refit of Hoffmann et al. 2022 approach 3: "
     "L = 1.8172 + 482.01/N^0.3478 + 2085.43/D^0.3658, standard errors as printed there; on Chinchilla's data set"
 )
@@ -105,17 +105,19 @@ def expected_loss(parameters: float, tokens: float) -> LossEstimate:
     Valid for: up to 16e9 parameters and 5e11 tokens on Chinchilla's data; beyond that an extrapolation.
 
     >>> round(expected_loss(70e9, 1.4e12).value, 3)
-    1.973
+    1.974
     """
     middle_parameters, middle_tokens = 1e9, 2e10
 
     def term(size: float, middle: float, scale: float, exponent: float, shift: float) -> float:
-        pinned = scale / middle**exponent
-        return pinned * math.exp(-(exponent + shift) * math.log(size / middle))
+        pinned = scale / math.pow(middle, exponent)
+        # A steeper exponent lowers the term above the middle and raises it below.
+        distance = math.log(size / middle)
+        return pinned * math.exp(-exponent * distance + shift * abs(distance))
 
     def loss(sign: float) -> float:
-        by_parameters = term(parameters, middle_parameters, _PARAMETERS[0], _PARAMETERS[2], -sign * _PARAMETERS[3])
-        by_tokens = term(tokens, middle_tokens, _TOKENS[0], _TOKENS[2], -sign * _TOKENS[3])
+        by_parameters = term(parameters, middle_parameters, _PARAMETERS[0], _PARAMETERS[2], sign * _PARAMETERS[3])
+        by_tokens = term(tokens, middle_tokens, _TOKENS[0], _TOKENS[2], sign * _TOKENS[3])
         return _IRREDUCIBLE[0] + sign * _IRREDUCIBLE[1] + by_parameters + by_tokens
 
     decile = 1.2816
@@ -124,5 +126,5 @@ def expected_loss(parameters: float, tokens: float) -> LossEstimate:
         p10=loss(-decile),
         p90=loss(decile),
         in_range=parameters <= _MOST_PARAMETERS and tokens <= _MOST_TOKENS,
-        source=_LOSS_SOURCE,
+        source=LOSS_SOURCE,
     )

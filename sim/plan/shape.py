@@ -17,7 +17,15 @@ KV_HEADS = 8
 """Commonest of the catalogue's dense shapes above 20e9 parameters."""
 LARGE_VOCABULARY, SMALL_VOCABULARY = 128_256, 32_000
 """Llama 3 and Llama 2; the small one below 1e9 parameters, where a large table would be most of the model."""
-LEAST_PARAMETERS = 2e7
+LEAST_PARAMETERS = 3e7
+TOLERANCE = 0.02
+"""By which the count may miss the wanted one; small models are mostly table, and take a narrower one for it."""
+LARGE_MODEL = 1e9
+"""Parameters from which the large vocabulary is taken."""
+WIDE, MIDDLING = 8192, 1024
+"""Hidden widths from which widths come in coarser steps, as published ones do."""
+DEEP, DEEP_STEP = 32, 4
+"""Layers above which a depth is a multiple of the step, so that pipeline stages divide it."""
 
 
 @lru_cache(maxsize=256)
@@ -44,10 +52,10 @@ def of_size(parameters: float, name: str = "compute-optimal") -> ModelShape:
             value=f"{parameters:.4g} parameters",
             mend="name a model or a shape of your own, or ask for a larger budget",
         )
-    vocabulary = LARGE_VOCABULARY if parameters >= 1e9 else SMALL_VOCABULARY
+    vocabulary = LARGE_VOCABULARY if parameters >= LARGE_MODEL else SMALL_VOCABULARY
     return min(
         (_shape(parameters, hidden, vocabulary, name) for hidden in _hidden_widths(parameters)),
-        key=lambda shape: abs(_aspect(shape) - 1),
+        key=lambda shape: (abs(total_parameters(shape) / parameters - 1) > TOLERANCE, abs(_aspect(shape) - 1)),
     )
 
 
@@ -59,9 +67,9 @@ def _aspect(shape: ModelShape) -> float:
 def _hidden_widths(parameters: float) -> list[int]:
     """List the widths around the one that the aspect asks for: N is about 13 h^3 / 128."""
     middle = (parameters * ASPECT / 13) ** (1 / 3)
-    step = 1024 if middle >= 6144 else 256 if middle >= 1024 else 128
+    step = 1024 if middle >= 0.75 * WIDE else 256 if middle >= MIDDLING else 128
     nearest = max(round(middle / step), 1)
-    return [multiple * step for multiple in range(max(nearest - 2, 1), nearest + 3)]
+    return [multiple * step for multiple in range(max(nearest - 4, 1), nearest + 3)]
 
 
 def _shape(parameters: float, hidden: int, vocabulary: int, name: str) -> ModelShape:
@@ -71,10 +79,10 @@ def _shape(parameters: float, hidden: int, vocabulary: int, name: str) -> ModelS
     attention = 2 * hidden * (heads + kv_heads) * HEAD_DIM
     layer = attention + 3 * FEED_FORWARD_RATIO * hidden**2
     layers = max(round((parameters - embeddings) / layer), 2)
-    if layers > 32:
-        layers = 4 * round(layers / 4)
+    if layers > DEEP:
+        layers = DEEP_STEP * round(layers / DEEP_STEP)
     feed_forward = ((parameters - embeddings) / layers - attention) / (3 * hidden)
-    grain = 1024 if hidden >= 8192 else 256
+    grain = 1024 if hidden >= WIDE else 256
     return ModelShape(
         name=name,
         title=f"dense, {parameters:.4g} parameters",

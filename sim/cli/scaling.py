@@ -46,7 +46,7 @@ def show_scaling(*, json: bool) -> None:
             }
         )
         return
-    output.write("Compute-optimal tokens D = D0 (C / C0)^a, parameters N = C / 6D, and the loss to expect.")
+    output.write("Compute-optimal: tokens D = D0 (C / C0)^a, parameters N = C / 6D.")
     output.write("")
     drawing = output.table()
     for heading in ("budget, FLOP", "law", "parameters", "tokens", "D/N", "loss", "80 %", ""):

@@ -121,6 +121,12 @@ TYPES: dict[str, Any] = {
 }
 
 
+def test_a_list_of_records_that_is_a_default_is_written_out() -> None:
+    text = annotate(Fabric, {"name": "x", "link_bandwidth_bytes_per_s": "1 GB/s"}, {})
+    changed = dict(switched_on(text))["levels"]
+    assert validate(Fabric, loads(changed)) == validate(Fabric, loads(text))
+
+
 def accepts(schema: dict[str, Any], value: object, root: dict[str, Any]) -> bool:
     """Tell whether a value keeps to a JSON Schema, by the words that our schemas use."""
     if "$ref" in schema:

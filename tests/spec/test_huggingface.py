@@ -18,8 +18,6 @@ from sim.spec import catalog
 from sim.spec.architectures import ALIASES, ARCHITECTURES
 from sim.spec.huggingface import from_config
 from sim.spec.model import ModelShape
-from sim.spec.scenario import Scenario
-from sim.spec.yaml import apply_override, load, loads, validate
 
 Json = dict[str, Any]
 
@@ -217,6 +215,8 @@ def test_the_whole_shape_is_that_of_the_catalogue(name: str, tmp_path: Path) -> 
         ),
         (CATALOGUE["qwen2.5-72b"] | {"use_sliding_window": True, "max_window_layers": 80}, None, None),
         (LLAMA_8B | {"sliding_window": 512}, None, None),
+        (GPT_OSS | {"layer_types": ["full_attention"] * 36}, None, None),
+        (GPT_OSS | {"layer_types": None}, ("sliding", "full"), 128),
     ],
 )
 def test_windows(config: Json, types: tuple[str, ...] | None, window: int | None, tmp_path: Path) -> None:
@@ -279,6 +279,23 @@ def test_missing_keys_are_all_named_with_the_place(tmp_path: Path) -> None:
     assert "'num_experts' (or num_local_experts) is missing" in problem(
         tmp_path, {key: value for key, value in QWEN3_MOE.items() if key != "num_experts"}
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (GPT2, "n_positions"),
+        (CATALOGUE["mistral-7b"], "num_key_value_heads"),
+        (DEEPSEEK_V3, "n_shared_experts"),
+        (DEEPSEEK_V3, "kv_lora_rank"),
+        (GPT_OSS, "num_experts_per_tok"),
+        (CATALOGUE["qwen2-57b-a14b"], "shared_expert_intermediate_size"),
+    ],
+)
+def test_keys_that_have_no_usual_value_are_asked_for(config: Json, key: str, tmp_path: Path) -> None:
+    said = problem(tmp_path, {name: value for name, value in config.items() if name != key})
+    assert f"'{key}'" in said
+    assert "is missing, which " in said
 
 
 @pytest.mark.parametrize(
@@ -421,73 +438,3 @@ def test_any_value_of_any_key_gives_a_shape_or_an_error(name: str, data: st.Data
 def _folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the property test, which has no folder of its own for each example, one for all of them."""
     monkeypatch.setenv("PYTEST_CURRENT_FOLDER", str(tmp_path_factory.mktemp("examples")))
-
-
-SCENARIO = """
-schema_version: 1
-name: imported
-cluster: {accelerator: h100-sxm, count: 64}
-workloads:
-  - training: {budget: 1e22 FLOP, model: MODEL}
-"""
-
-
-def scenario(folder: Path, model: str) -> Scenario:
-    file = folder / "scenario.yaml"
-    file.write_text(SCENARIO.replace("MODEL", model), encoding="utf-8")
-    return validate(Scenario, load(file))
-
-
-@pytest.mark.parametrize("written", ["{hf: tiny/config.json}", "'hf: tiny/config.json'", "hf:tiny", "{hf: ABSOLUTE}"])
-def test_a_scenario_names_a_file_from_its_own_folder(
-    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "tiny").mkdir()
-    read(tmp_path / "tiny", LLAMA_8B)
-    monkeypatch.chdir("/")
-    model = scenario(tmp_path, written.replace("ABSOLUTE", str(tmp_path / "tiny"))).training.model
-    assert isinstance(model, ModelShape)
-    assert (model.name, count(model).total) == ("tiny", 8_030_261_248)
-
-
-def test_the_command_line_names_a_file_from_where_the_user_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "here").mkdir()
-    read(tmp_path / "here", LLAMA_8B)
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / "scenario.yaml").write_text(SCENARIO.replace("MODEL", "llama-3.1-8b"), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    document = apply_override(load("scenarios/scenario.yaml"), "workloads.0.training.model=hf:here")
-    assert isinstance(validate(Scenario, document).training.model, ModelShape)
-
-
-@pytest.mark.parametrize(
-    ("written", "rule"),
-    [
-        ("{hf: 3}", "6:42: workloads.0.training.model: hf is the path of a file"),
-        ("{hf: ''}", "hf is the path of a file"),
-        ("'hf:'", "hf is the path of a file"),
-        ("{hf: a, layers: 3}", "nothing stands beside hf"),
-        ("{hf: nowhere.json}", "there is no such file"),
-    ],
-)
-def test_wrong_references_are_told_with_their_place(written: str, rule: str, tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError) as caught:
-        scenario(tmp_path, written)
-    assert rule in str(caught.value)
-
-
-def test_editors_are_told_of_the_file() -> None:
-    schema = Scenario.model_json_schema()
-    forms = schema["$defs"]["TrainingSpec"]["properties"]["model"]["anyOf"]
-    assert any(form.get("required") == ["hf"] for form in forms)
-    assert {"$ref": "#/$defs/ModelShape"} in forms
-    assert any(form.get("pattern", "").startswith("^hf:") for form in forms)
-
-
-def test_a_text_that_is_no_file_begins_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read(tmp_path, LLAMA_8B)
-    monkeypatch.chdir(tmp_path)
-    document = loads(SCENARIO.replace("MODEL", "hf:config.json"), "question")
-    assert isinstance(validate(Scenario, document).training.model, ModelShape)

@@ -28,7 +28,10 @@ def field_docstrings(record: type) -> dict[str, str]:
 
 
 def _own(record: type) -> dict[str, str]:
-    source = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
+    try:
+        source = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
+    except OSError:  # a class typed at a prompt has no source, and so no texts
+        return {}
     assert isinstance(source, ast.ClassDef)
     texts = {}
     for field, below in zip(source.body, source.body[1:], strict=False):

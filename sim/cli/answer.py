@@ -178,7 +178,10 @@ def _layout(answer: Answer) -> str:
         given = {"mfu": "MFU given", "step_time": "step time given", "ideal": "ideal machine: arithmetic at peak"}
         return f"{given[plan['step_given_by']]}; {show(plan['step_s'], 'second')} a step"
     names = {"virtual_stages": "virtual stages", "micro_batch": "micro-batch", "zero_stage": "ZeRO"}
-    degrees = ", ".join(f"{names.get(name, name)} {value}" for name, value in plan["layout"].items())
+    layout = {name: value for name, value in plan["layout"].items() if name != "sequence_parallel"}
+    degrees = ", ".join(f"{names.get(name, name)} {value}" for name, value in layout.items())
+    if plan["layout"]["sequence_parallel"]:
+        degrees += ", sequence parallel"
     memory_gib = plan["memory_bytes"]["total"] / 2**30
     return (
         f"{degrees}: {plan['active_devices']:,} devices, {amount(plan['step_s'])} s a step of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import UsageError
@@ -27,6 +28,8 @@ class Option:
     help: str = ""
 
 
+CONFIG = "hf:"
+"""Begins a model that is the path of a Hugging Face config.json."""
 _TRAINING = "workloads.0.training"
 
 OPTIONS: dict[str, Option] = {
@@ -75,6 +78,10 @@ def build_scenario(
 
 def scenario_text(on: str, budget: str | None, options: Mapping[str, object], *, seed: int, comment: str) -> str:
     """Give that scenario as a file: what ``--emit`` writes."""
+    model = str(options.get("model", ""))
+    if model.startswith(CONFIG):
+        # In a file such a path starts at the file's folder, on the command line at the working directory.
+        options = {**options, "model": f"{CONFIG}{Path(model.removeprefix(CONFIG)).expanduser().resolve()}"}
     data = build_document(on, budget, options, seed=seed).data
     assert isinstance(data, dict)
     return dumps(data, comment)

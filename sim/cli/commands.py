@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("Questions", "ask", "sim.cli.ask:ask", "Ask in words: how long, how many, how much"),
     Command("Scenarios", "run", "sim.cli.run:run", "Play a scenario file event by event"),
     Command("Scenarios", "check", "sim.cli.check:check", "Validate a scenario file and show what it resolves to"),
+    Command("Scenarios", "plan", "sim.cli.plan:plan", "List the legal parallel layouts of a training step, ranked"),
     Command("Scenarios", "new", "sim.cli.new:new", "Write a commented file to start from"),
     Command(
         "Catalogue", "list", "sim.cli.list:list_", "List what the catalogue knows, with the numbers people compare"
@@ -49,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
 """Every command, in the order in which `sim --help` lists them."""
 EXAMPLES: tuple[str, ...] = (
     "sim howlong 1e26 24576xh100-sxm",
+    'sim ask "how many B200s do 3e25 FLOP in 100 days?"',
     "sim list accelerators",
     "sim show h100-sxm",
 )

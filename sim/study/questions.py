@@ -158,7 +158,18 @@ def howmuch(
 
     peak = max(number.value for number in resolved.accelerator.peak_flop_per_s.values())
     most = target_s * resolved.spec.count * peak
-    flop = largest(lambda amount: expected_s(scenario.cluster, with_flop(amount), seed), target_s, most)
+    unfit: list[InfeasibleError] = []
+
+    def seconds(amount: float) -> float:
+        try:
+            return expected_s(scenario.cluster, with_flop(amount), seed)
+        except InfeasibleError as error:  # a larger budget buys a larger model, which may not fit
+            unfit.append(error)
+            return math.inf
+
+    flop = largest(seconds, target_s, most)
+    if not flop:
+        raise unfit[-1]
     workload = scenario.workloads[0].model_copy(update={"training": with_flop(flop)})
     answered = scenario.model_copy(update={"workloads": (workload,)})
     prediction = predict(answered, seeds)
@@ -217,8 +228,13 @@ def largest(seconds: Callable[[float], float], target_s: float, most: float) -> 
         if abs(found_s / target_s - 1) <= CONVERGED or high - low <= CONVERGED * high:
             return amount if found_s <= target_s * (1 + CONVERGED) else low
         scaled = amount * target_s / found_s
-        amount = scaled if low < scaled < high else (low + high) / 2
+        amount = scaled if low < scaled < high else _between(low, high)
     return low
+
+
+def _between(low: float, high: float) -> float:
+    """Halve a bracket; from zero up in large steps, since a budget that fits may be far below one that does not."""
+    return (low + high) / 2 if low else high / 16
 
 
 def _inverse_spread(prediction: Prediction, flop: float) -> Spread:

@@ -92,6 +92,10 @@ class StepTimes:
     hardware_flop: Floats
     """Operations of one step over all devices, recompute included."""
 
+    def take(self, index: Counts) -> StepTimes:
+        """Give the layouts at these positions."""
+        return StepTimes(self.step_s[index], tuple(part[index] for part in self.parts_s), self.hardware_flop[index])
+
     def row(self, index: int) -> tuple[tuple[str, float], ...]:
         """Give the parts of one layout by name, in seconds."""
         return tuple((name, float(part[index])) for name, part in zip(PARTS, self.parts_s, strict=True))

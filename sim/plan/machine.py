@@ -51,6 +51,7 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
     accelerator = cluster.accelerator
     if accelerator.memory_bytes is None or accelerator.memory_bandwidth_bytes_per_s is None:
         raise UsageError("an ideal machine has no operators to time", value=accelerator.name)
+    gemm_peak, wide_peak = peak(accelerator, recipe.gemm_precision), peak(accelerator, recipe.wide_precision)
     calibration = catalog.load("calibration", accelerator.calibration)
     dtype = "bf16" if recipe.gemm_precision in ("bf16", "fp16") else recipe.gemm_precision
     if dtype not in calibration.gemm:
@@ -63,8 +64,8 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
     domain = cluster.node.scale_up_domain_devices if cluster.node is not None else 1
     return Machine(
         name=accelerator.name,
-        gemm_peak_flop_per_s=peak(accelerator, recipe.gemm_precision),
-        wide_peak_flop_per_s=peak(accelerator, recipe.wide_precision),
+        gemm_peak_flop_per_s=gemm_peak,
+        wide_peak_flop_per_s=wide_peak,
         bandwidth_bytes_per_s=accelerator.memory_bandwidth_bytes_per_s.value,
         memory_bytes=accelerator.memory_bytes.value,
         gemm=RooflineCurve.of(calibration.gemm[dtype], quantised=True),

@@ -75,7 +75,8 @@ def evaluate(
     memory = per_device(work.model, work.recipe, software.memory, layouts, work.sequence, work.global_batch)
     fits = memory.total_bytes <= machine.memory_bytes
     if not fits.any():
-        raise _does_not_fit(work, machine, layouts, memory, devices)
+        smallest = layouts.take(np.array([np.argmin(memory.total_bytes)]))
+        raise does_not_fit(work, machine, software, smallest, devices)
     kept = np.nonzero(fits)[0]
     considered, layouts = len(layouts), layouts.take(kept)
     steps = step_times(work, machine, software, layouts)
@@ -114,10 +115,11 @@ def no_legal_layout(work: Work, devices: int, illegal: dict[str, int]) -> Infeas
     )
 
 
-def _does_not_fit(work: Work, machine: Machine, layouts: Layouts, memory: Memory, devices: int) -> InfeasibleError:
-    least = int(np.argmin(memory.total_bytes))
-    row = layouts.row(least)
-    need = float(memory.total_bytes[least])
+def does_not_fit(work: Work, machine: Machine, software: Software, smallest: Layouts, devices: int) -> InfeasibleError:
+    """Say by how much the layout that needs least memory misses."""
+    memory = per_device(work.model, work.recipe, software.memory, smallest, work.sequence, work.global_batch)
+    row = smallest.row(0)
+    need = float(memory.total_bytes[0])
     plan = ", ".join(f"{name} {value}" for name, value in row.items())
     return InfeasibleError(
         f"{work.model.name} does not fit on {devices} x {machine.name}: no legal layout needs so little memory",

@@ -1,0 +1,300 @@
+"""`sim plan`: every legal parallel layout of a training step, the best few, and why the others are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sim.cli import output
+from sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.plan.survey import Planned, Timed
+    from sim.spec.scenario import ClusterSpec
+    from sim.spec.workload import TrainingSpec
+
+FRONT_ROWS = 8
+"""Points of the front that text shows, the ends among them; JSON has all."""
+PARTS = 4
+"""Parts by which the runner-up loses that text shows, the largest first."""
+GIB = 2**30
+LAYOUT = "Layout"
+
+
+def _option(text: str, panel: str = "Step") -> object:
+    return typer.Option(help=text, show_default=False, rich_help_panel=panel)
+
+
+def plan(
+    model: Annotated[str, typer.Argument(help="A model of the catalogue, or a scenario file.", show_default=False)],
+    on: Annotated[str, typer.Argument(help="COUNTxACCELERATOR, or a real cluster.", show_default=False)] = "",
+    sequence: Annotated[str | None, _option("Tokens of one sequence.")] = None,
+    batch: Annotated[str | None, _option("Tokens of one optimizer step: 16.8e6.")] = None,
+    precision: Annotated[str | None, _option("Recipe: bf16, fp16 or fp8.")] = None,
+    profile: Annotated[str | None, _option("Software profile of the catalogue.")] = None,
+    fabric: Annotated[str | None, _option("Network between scale-up domains.")] = None,
+    node: Annotated[str | None, _option("Node that holds the accelerators.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value of a scenario file.", show_default=False)
+    ] = None,
+    tp: Annotated[int | None, _option("Only this tensor-parallel degree.", LAYOUT)] = None,
+    pp: Annotated[int | None, _option("Only so many pipeline stages.", LAYOUT)] = None,
+    virtual_stages: Annotated[int | None, _option("Only so many chunks a stage.", LAYOUT)] = None,
+    cp: Annotated[int | None, _option("Only this context-parallel degree.", LAYOUT)] = None,
+    dp: Annotated[int | None, _option("Only so many replicas.", LAYOUT)] = None,
+    micro_batch: Annotated[int | None, _option("Only so many sequences at once.", LAYOUT)] = None,
+    recompute: Annotated[str | None, _option("Only none, selective or full.", LAYOUT)] = None,
+    zero_stage: Annotated[int | None, _option("Only this ZeRO stage, 0 to 3.", LAYOUT)] = None,
+    sequence_parallel: Annotated[bool | None, _option("Only with, or only without it.", LAYOUT)] = None,
+    top: Annotated[int, typer.Option(help="How many of the best to show (5).", min=1, max=50, show_default=False)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, in SI units.")] = False,
+) -> None:
+    """List the legal parallel layouts of a training step, ranked.
+
+    Each is timed and weighed; nothing is simulated. Without options every degree is searched.
+    """
+    from sim.plan.survey import plan as survey_all
+
+    options = {
+        "sequence": sequence,
+        "batch": batch,
+        "precision": precision,
+        "profile": profile,
+        "fabric": fabric,
+        "node": node,
+    }
+    wish = {
+        "tp": tp,
+        "pp": pp,
+        "virtual_stages": virtual_stages,
+        "cp": cp,
+        "dp": dp,
+        "micro_batch": micro_batch,
+        "recompute": recompute,
+        "zero_stage": zero_stage,
+        "sequence_parallel": sequence_parallel,
+    }
+    cluster, training = asked(model, on, options, changes or [])
+    planned = survey_all(cluster, with_layout(training, wish), top)
+    if json:
+        output.write_json(_json(planned))
+    else:
+        _draw(planned)
+
+
+def asked(
+    model: str, on: str, options: Mapping[str, str | None], changes: list[str]
+) -> tuple[str | ClusterSpec, TrainingSpec]:
+    """Give cluster and training of a question or of a scenario file.
+
+    Raises:
+        UsageError: it is neither a model on a cluster nor a file.
+
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if not on:
+        if model.endswith((".yaml", ".yml")) or Path(model).is_file():
+            return _from_file(model, given, changes)
+        raise UsageError("on which cluster?", value=model, mend=f"write it like {model} 1024xh100-sxm, or give a file")
+    if changes:
+        raise UsageError(
+            "--set changes a scenario file", value=changes[0], mend="with a model and a cluster use the options"
+        )
+    from sim.study.ask import build_scenario
+
+    scenario = build_scenario(on, None, {"model": model} | _usual(model) | given, flags=True)
+    return scenario.cluster, scenario.training
+
+
+def with_layout(training: TrainingSpec, wish: Mapping[str, object]) -> TrainingSpec:
+    """Give the training with these degrees fixed, beside those that it fixes itself.
+
+    Raises:
+        ScenarioError: a degree is out of range.
+
+    """
+    given = {name: value for name, value in wish.items() if value is not None}
+    if not given:
+        return training
+    from sim.spec.layout import LayoutSpec
+    from sim.spec.yaml import loads, validate
+
+    own = training.plan.model_dump(exclude_none=True) if isinstance(training.plan, LayoutSpec) else {}
+    text = "\n".join(f"{name}: {str(value).lower()}" for name, value in (own | given).items())
+    return training.model_copy(update={"plan": validate(LayoutSpec, loads(text, "the layout of the question"))})
+
+
+def _from_file(file: str, given: dict[str, str], changes: list[str]) -> tuple[str | ClusterSpec, TrainingSpec]:
+    """Read a scenario; options of the step are changes to it."""
+    from sim.spec.load import load_scenario
+    from sim.study.ask import OPTIONS
+
+    loaded = load_scenario(Path(file), [*changes, *(f"{OPTIONS[name].path}={value}" for name, value in given.items())])
+    return loaded.cluster, loaded.training
+
+
+def _usual(model: str) -> dict[str, str]:
+    """Give the sequence of a model whose positions end before the default does."""
+    from sim.spec import catalog, defaults
+
+    longest = catalog.load("models", model).max_positions
+    return {} if longest is None or longest >= defaults.number("training.sequence") else {"sequence": str(longest)}
+
+
+def _json(planned: Planned) -> dict[str, Any]:
+    survey, work = planned.survey, planned.work
+    best = [_layout_json(planned, survey.best, index) for index in range(len(survey.best))]
+    answer: dict[str, Any] = {
+        "question": {
+            "model": work.model.name,
+            "accelerator": planned.cluster.accelerator.name,
+            "devices": planned.devices,
+            "sequence": work.sequence,
+            "sequences_per_step": work.global_batch,
+            "precision": work.recipe.name,
+            "profile": planned.software.name,
+        },
+        "layouts": {
+            "legal": survey.legal,
+            "fitting": survey.fitting,
+            "illegal": [{"rule": rule, "layouts": count} for rule, count in survey.illegal.items()],
+        },
+        "memory_bytes_per_device": planned.machine.memory_bytes,
+        "best": best,
+        "front": [
+            {
+                "layout": survey.front.layouts.row(index),
+                "step_s": float(survey.front.steps.step_s[index]),
+                "memory_bytes": float(survey.front.memory.total_bytes[index]),
+            }
+            for index in range(len(survey.front))
+        ],
+        "next": _next(planned),
+    }
+    if len(best) > 1:
+        answer["runner_up"] = [{"name": name, "seconds": seconds} for name, seconds in _behind(survey.best, 1)]
+    return answer
+
+
+def _layout_json(planned: Planned, timed: Timed, index: int) -> dict[str, Any]:
+    return {
+        "layout": timed.layouts.row(index),
+        "devices": int(timed.layouts.devices[index]),
+        "step_s": float(timed.steps.step_s[index]),
+        "mfu": planned.utilization(timed, index),
+        "parts": [{"name": name, "seconds": seconds} for name, seconds in timed.steps.row(index)],
+        "memory_bytes": timed.memory.row(index),
+    }
+
+
+def _draw(planned: Planned) -> None:
+    from sim.units import show
+
+    survey, work, memory_bytes = planned.survey, planned.work, planned.machine.memory_bytes
+    step = show(float(survey.best.steps.step_s[0]), "second")
+    head = (
+        f"{work.model.name} on {planned.devices:,} x {planned.cluster.accelerator.name}, {work.global_batch:,} "
+        f"sequences of {work.sequence:,} tokens a step, {work.recipe.name}: {step} "
+        f"a step at best (MFU {planned.utilization(survey.best, 0):.1%})."
+    )
+    output.write(output.styled(output.wrapped(head, ""), output.CYAN))
+    counts = f"{survey.legal:,} layouts are legal, {survey.fitting:,} of them fit into {show(memory_bytes, 'byte')}."
+    output.write(output.styled(output.wrapped(counts, ""), output.DIM))
+    output.write("")
+    _draw_layouts(planned, survey.best, list(range(len(survey.best))), "")
+    _draw_memory(planned)
+    _draw_runner_up(planned)
+    if len(survey.front) > 1:
+        output.write("\nTime against memory: nothing is better in both")
+        _draw_layouts(planned, survey.front, _spread(len(survey.front)), "front")
+    _draw_illegal(planned)
+    for command in _next(planned):
+        output.write(f"next: {command}")
+
+
+def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) -> None:
+    table = output.table()
+    for name in ("", "tp", "pp", "chunks", "cp", "dp", "mb"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("recompute", no_wrap=True)
+    for name in ("ZeRO", "SP", "step", "MFU", "memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place, index in enumerate(rows):
+        row = timed.layouts.row(index)
+        table.add_row(
+            "" if kind else str(place + 1),
+            *(str(row[name]) for name in ("tp", "pp", "virtual_stages", "cp", "dp", "micro_batch", "recompute")),
+            str(row["zero_stage"]),
+            "on" if row["sequence_parallel"] else "off",
+            f"{timed.steps.step_s[index]:.4g} s",
+            f"{planned.utilization(timed, index):.1%}",
+            f"{timed.memory.total_bytes[index] / GIB:.1f} GiB",
+        )
+    output.draw(table, folds=False)
+
+
+def _draw_memory(planned: Planned) -> None:
+    """Draw the memory of a device by part, a column for each of the best."""
+    best, room = planned.survey.best, planned.machine.memory_bytes
+    shown = range(min(len(best), 5))
+    table = output.table()
+    table.add_column("GiB on the fullest device", no_wrap=True)
+    for place in shown:
+        table.add_column(str(place + 1), justify="right", no_wrap=True, min_width=7)
+    rows = [best.memory.row(index) for index in shown]
+    for part in rows[0]:
+        table.add_row(part, *(f"{row[part] / GIB:.1f}" for row in rows))
+    table.add_row("free", *(f"{(room - row['total']) / GIB:.1f}" for row in rows))
+    output.write("")
+    output.draw(table, folds=False)
+
+
+def _draw_runner_up(planned: Planned) -> None:
+    best = planned.survey.best
+    if len(best) == 1:
+        return
+    behind = _behind(best, 1)
+    lost_s = float(best.steps.step_s[1] - best.steps.step_s[0])
+    share = lost_s / float(best.steps.step_s[0])
+    text = ", ".join(f"{name} {seconds:+.3g} s" for name, seconds in behind[:PARTS])
+    reason = text or "the same time with more devices or more memory"
+    output.write("")
+    output.write(output.wrapped(f"loses {lost_s:.3g} s ({share:.2%}): {reason}", "Second  "))
+
+
+def _behind(best: Timed, index: int) -> list[tuple[str, float]]:
+    """Give by how much each part of a layout is longer than the best's, the largest difference first."""
+    first, other = best.steps.row(0), best.steps.row(index)
+    least_s = 1e-6 * float(best.steps.step_s[0])
+    differences = [(name, seconds - before) for (name, before), (_, seconds) in zip(first, other, strict=True)]
+    return sorted((pair for pair in differences if abs(pair[1]) > least_s), key=lambda pair: -abs(pair[1]))
+
+
+def _draw_illegal(planned: Planned) -> None:
+    illegal = planned.survey.illegal
+    if not illegal:
+        return
+    output.write(f"\n{sum(illegal.values()):,} layouts of the search space are not legal")
+    for rule, count in sorted(illegal.items(), key=lambda pair: -pair[1]):
+        output.write(output.wrapped(rule, f"{count:>12,}  "))
+
+
+def _spread(count: int) -> list[int]:
+    """Give at most ``FRONT_ROWS`` places, both ends among them, evenly in between."""
+    most = min(count, FRONT_ROWS)
+    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+
+
+def _next(planned: Planned) -> list[str]:
+    """Give commands that go on from here; none for a model or a chip that has no name in the catalogue."""
+    from sim.spec import catalog
+
+    model, accelerator = planned.work.model.name, planned.cluster.accelerator.name
+    if model not in catalog.names("models") or accelerator not in catalog.names("accelerators"):
+        return []
+    on = planned.cluster.entry or f"{planned.cluster.spec.count}x{accelerator}"
+    return [f"sim howlong {on} --model {model} --tokens 1e12 --sequence {planned.work.sequence}"]

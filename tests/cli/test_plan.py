@@ -1,0 +1,133 @@
+"""`sim plan` as people use it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command import Outcome, call
+
+SMALL = ("plan", "llama-3.1-8b", "16xh100-sxm", "--sequence", "2048", "--batch", "131072")
+
+
+def answer(*arguments: str) -> dict[str, object]:
+    done = call(*arguments, "--json")
+    assert done.exit_code == 0, done.stdout
+    data = json.loads(done.stdout)
+    assert isinstance(data, dict)
+    return data
+
+
+def refused(*arguments: str) -> Outcome:
+    done = call(*arguments)
+    assert done.stdout == ""
+    return done
+
+
+def test_json_is_one_object_in_si() -> None:
+    data = answer(*SMALL)
+    assert data["question"] == {
+        "accelerator": "h100-sxm",
+        "devices": 16,
+        "model": "llama-3.1-8b",
+        "precision": "bf16",
+        "profile": "megatron-core",
+        "sequence": 2048,
+        "sequences_per_step": 64,
+    }
+    best = data["best"]
+    assert len(best) == 5
+    steps = [row["step_s"] for row in best]
+    assert steps == sorted(steps)
+    for row in best:
+        assert sum(part["seconds"] for part in row["parts"]) == pytest.approx(row["step_s"])
+        memory = row["memory_bytes"]
+        assert sum(memory[part] for part in memory if part != "total") == pytest.approx(memory["total"])
+        assert memory["total"] <= data["memory_bytes_per_device"]
+    assert sum(part["seconds"] for part in data["runner_up"]) == pytest.approx(steps[1] - steps[0], abs=1e-5 * steps[0])
+    layouts = data["layouts"]
+    assert 0 < layouts["fitting"] <= layouts["legal"]
+    assert all(rule["layouts"] > 0 for rule in layouts["illegal"])
+
+
+def test_text_fits_80_columns_and_says_the_same() -> None:
+    done = call(*SMALL)
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    data = answer(*SMALL)
+    text = " ".join(done.stdout.split())
+    assert f"{data['layouts']['legal']:,} layouts are legal" in text
+    assert f"{data['best'][0]['step_s']:.4g} s" in text
+    for rule in data["layouts"]["illegal"]:
+        assert f"{rule['layouts']:,} {rule['rule']}" in text
+    assert "Second loses" in text
+    assert "free" in text
+
+
+def test_degrees_can_be_fixed() -> None:
+    given = {"tp": 2, "pp": 2, "virtual_stages": 2, "cp": 1, "micro_batch": 1, "recompute": "full", "zero_stage": 2}
+    options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    for row in answer(*SMALL, *options, "--no-sequence-parallel")["best"]:
+        assert row["layout"] | given == row["layout"]
+        assert row["layout"]["sequence_parallel"] == 0
+
+
+def test_top_says_how_many() -> None:
+    assert len(answer(*SMALL, "--top", "2")["best"]) == 2
+    alone = answer(*SMALL, "--top", "1")
+    assert len(alone["best"]) == 1
+    assert "runner_up" not in alone
+    assert call(*SMALL, "--top", "1").exit_code == 0
+
+
+def test_the_sequence_ends_where_the_positions_of_the_model_do() -> None:
+    assert answer("plan", "gpt3-1.3b", "8xa100-80gb-sxm")["question"]["sequence"] == 2048
+
+
+def test_a_scenario_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "schema_version: 1\nname: small\ncluster: {accelerator: h100-sxm, count: 16}\n"
+        "workloads:\n  - training: {model: llama-3.1-8b, tokens: 1e9 tokens, sequence: 2048, batch: 131072 tokens}\n",
+        encoding="utf-8",
+    )
+    assert answer("plan", str(file))["best"] == answer(*SMALL)["best"]
+    changed = answer("plan", str(file), "--set", "cluster.count=8", "--precision", "fp8", "--tp", "2")
+    assert changed["question"]["devices"] == 8
+    assert changed["question"]["precision"] == "fp8"
+    assert changed["best"][0]["layout"]["tp"] == 2
+
+
+def test_the_next_command_runs() -> None:
+    (command,) = answer(*SMALL)["next"]
+    program, *arguments = command.split()
+    assert program == "sim"
+    assert call(*arguments).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "words"),
+    [
+        (("llama-3.1-405b", "8xh100-sxm"), 4, ("does not fit on 8 x h100-sxm", "the smallest needs")),
+        (("llama-3.1-8b", "16xh100-sxm", "--tp", "7"), 4, ("no parallel layout is legal", "divides the heads")),
+        (("llama-3.1-8b", "16xa100-80gb-sxm", "--precision", "fp8"), 2, ("no dense peak for fp8",)),
+        (("deepseek-v3", "64xh100-sxm"), 2, ("dense transformers",)),
+        (("llama-3.1-9b", "16xh100-sxm"), 2, ("llama-3.1-8b",)),
+        (("llama-3.1-8b", "16xh100-sxn"), 2, ("h100-sxm",)),
+        (("llama-3.1-8b",), 2, ("on which cluster", "1024xh100-sxm")),
+        (("llama-3.1-8b", "h100-sxm"), 2, ("how many of them",)),
+        (("no-such-file.yaml",), 2, ("no-such-file.yaml",)),
+        (("llama-3.1-8b", "16xh100-sxm", "--tp", "0"), 2, ("tp",)),
+        (("llama-3.1-8b", "16xh100-sxm", "--zero-stage", "4"), 2, ("zero_stage",)),
+        (("llama-3.1-8b", "16xh100-sxm", "--recompute", "some"), 2, ("recompute",)),
+        (("llama-3.1-8b", "16xh100-sxm", "--batch", "5 GB"), 2, ("--batch",)),
+        (("llama-3.1-8b", "16xh100-sxm", "--set", "cluster.count=8"), 2, ("--set",)),
+        (("llama-3.1-8b", "humanity"), 2, ("ideal",)),
+    ],
+)
+def test_errors(arguments: tuple[str, ...], exit_code: int, words: tuple[str, ...]) -> None:
+    done = refused("plan", *arguments)
+    assert done.exit_code == exit_code
+    for word in words:
+        assert word in done.stderr

@@ -1,6 +1,7 @@
 """Speed of the plan: one step estimate, legal layouts planned per second of one core, and `sim plan` as a process."""
 
 import resource
+from collections.abc import Callable
 from time import process_time
 
 import pytest
@@ -32,10 +33,8 @@ def test_one_step_estimate(benchmark: BenchmarkFixture) -> None:
         return float(step_times(step, machine, software, layout).step_s[0])
 
     benchmark(estimate)
-    begin = process_time()
-    for _ in range(50):
-        estimate()
-    assert (process_time() - begin) / 50 <= ESTIMATE_S_MAX
+    taken_s = min(_cpu_s(estimate) for _ in range(50))
+    assert taken_s <= ESTIMATE_S_MAX
 
 
 @pytest.mark.parametrize(("model", "chip", "devices", "sequence"), QUESTIONS)
@@ -46,9 +45,8 @@ def test_legal_layouts_per_second(
     step, machine = work(model, sequence, 2**24 // sequence), real_machine(chip, devices)
     software = real_software(chip)
     found = benchmark.pedantic(survey, args=(step, machine, software, LayoutSpec(), devices), rounds=3, warmup_rounds=1)
-    begin = process_time()
-    survey(step, machine, software, LayoutSpec(), devices)
-    rate_per_s = found.legal / (process_time() - begin)
+    taken_s = min(_cpu_s(lambda: survey(step, machine, software, LayoutSpec(), devices)) for _ in range(3))
+    rate_per_s = found.legal / taken_s
     assert rate_per_s >= PLANS_PER_S_MIN
 
 
@@ -59,3 +57,9 @@ def test_the_command(model: str, chip: str, devices: int, sequence: int) -> None
     assert spawn("plan", model, f"{devices}x{chip}", "--sequence", str(sequence)).exit_code == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= PROCESS_S_MAX
+
+
+def _cpu_s(function: Callable[[], object]) -> float:
+    before_s = process_time()
+    function()
+    return process_time() - before_s

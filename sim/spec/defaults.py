@@ -20,9 +20,7 @@ _LLAMA3 = "Llama 3 (arXiv:2407.21783)"
 DEFAULTS: dict[str, Default] = {
     "training.model": Default("compute-optimal", "name", "the shape that the scaling law asks for"),
     "training.law": Default("llama3", "name", f"{_LLAMA3} section 3.2.1, anchored on its published optimum"),
-    "training.precision": Default(
-        "bf16", "name", "the commonest recipe of published dense pre-training runs"
-    ),
+    "training.precision": Default("bf16", "name", "the commonest recipe of published dense pre-training runs"),
     "training.sequence": Default(8192, "token", f"{_LLAMA3} table 4"),
     "training.batch": Default(2048 * 8192, "token", f"{_LLAMA3} section 3.4.1: 16M tokens a step for most of the run"),
     "training.plan": Default("auto", "name", "the best legal layout of the plan search"),

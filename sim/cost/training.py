@@ -260,10 +260,14 @@ def _tensor_pair_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats,
     """Time what surrounds one block of a layer: gather and reduce-scatter, or one all-reduce without sequence split."""
     size = tokens * work.model.hidden * work.recipe.activation_bytes
     group = place_group(tensor, 1, machine.domain_devices, machine.pod_devices)
-    pair_s = hierarchical_s("all_gather", size, group, machine.fabric)
-    pair_s = pair_s + hierarchical_s("reduce_scatter", size, group, machine.fabric)
-    whole_s = hierarchical_s("all_reduce", size, group, machine.fabric)
-    return np.asarray(np.where(sequence_parallel == 1, pair_s, whole_s))
+    splits = sequence_parallel == 1
+    pair_s, whole_s = np.zeros(len(tensor)), np.zeros(len(tensor))
+    if splits.any():
+        pair_s = pair_s + hierarchical_s("all_gather", size, group, machine.fabric)
+        pair_s = pair_s + hierarchical_s("reduce_scatter", size, group, machine.fabric)
+    if not splits.all():
+        whole_s = whole_s + hierarchical_s("all_reduce", size, group, machine.fabric)
+    return np.where(splits, pair_s, whole_s)
 
 
 def _products_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers]:
@@ -321,6 +325,8 @@ def _context_s(
     Each step of the ring runs beside the attention of the block before it (Liu et al. 2023, arXiv:2310.01889), so
     only what is longer than attention is exposed.
     """
+    if (context == 1).all():
+        return np.zeros(len(context)), np.zeros(len(context))
     width = 2 * np.maximum(work.model.kv_heads / tensor, 1.0) * work.model.head_dim
     gathered = tokens * context * width * work.recipe.activation_bytes
     group = place_group(context, tensor, machine.domain_devices, machine.pod_devices)

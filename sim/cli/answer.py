@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from sim.cli import output
 from sim.results.words import amount, duration
-from sim.units import DIMENSIONS, show
+from sim.units import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.results.answer import Answer
-    from sim.results.assumptions import Assumption
 
 LABEL = 14
 BAR = 24
@@ -206,19 +205,10 @@ def _assumptions(answer: Answer, *, everything: bool) -> Iterator[str]:
     hidden = len(answer.assumptions) - len(shown)
     for index, row in enumerate(shown):
         label = "Assumed" if index == 0 else ""
-        text = f"{row.path.split('.', 1)[-1]} {assumed(row)} ({row.given_by}: {row.source})"
+        text = f"{row.path.split('.', 1)[-1]} {row.shown} ({row.given_by}: {row.source})"
         yield from _labelled(label, text, cut=not everything)
     if hidden:
         yield f"{'':<{LABEL}}{hidden} more with their sources: --all"
-
-
-def assumed(row: Assumption) -> str:
-    """Write the value of an assumption with its unit."""
-    if isinstance(row.value, str):
-        return row.value
-    if row.path.endswith("failure_rate"):
-        return f"{row.value * 3600 * 1e6:.3g} per 1e6 device-hours"
-    return show(row.value, row.dimension) if row.dimension in DIMENSIONS else f"{row.value:.4g}"
 
 
 def _labelled(label: str, text: str, *, cut: bool = False) -> Iterator[str]:

@@ -37,7 +37,6 @@ def check(
         rows = [row.to_dict(unit(row.dimension)) for row in collect(prepared)]
         output.write_json({"name": loaded.name, "valid": True, "resolved": resolved, "assumptions": rows})
         return
-    from sim.cli.answer import assumed
     from sim.units import show
 
     output.write(f"{loaded.name}: valid")
@@ -47,7 +46,7 @@ def check(
         output.write(output.wrapped(text, f"  {label:<24}"))
     output.write("")
     for row in collect(prepared):
-        output.write(output.wrapped(f"{assumed(row)} ({row.given_by}: {row.source})", f"  {row.path} = "))
+        output.write(output.wrapped(f"{row.shown} ({row.given_by}: {row.source})", f"  {row.path} = "))
 
 
 def resolve(prepared: Prepared) -> list[tuple[str, str | float | None, str]]:

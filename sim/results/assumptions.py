@@ -10,6 +10,7 @@ from sim.cost.scaling import LAWS
 from sim.results.spread import STEP_MODEL_SIGMA, STEP_MODEL_SOURCE
 from sim.spec import catalog
 from sim.spec.defaults import DEFAULTS
+from sim.units import DIMENSIONS, show
 
 if TYPE_CHECKING:
     from sim.plan.training import Prepared
@@ -27,6 +28,15 @@ class Assumption:
     dimension: str
     source: str
     given_by: GivenBy
+
+    @property
+    def shown(self) -> str:
+        """Write the value with its unit, as people read it."""
+        if isinstance(self.value, str):
+            return self.value
+        if self.path.endswith("failure_rate"):
+            return f"{self.value * 3600 * 1e6:.3g} per 1e6 device-hours"
+        return show(self.value, self.dimension) if self.dimension in DIMENSIONS else f"{self.value:.4g}"
 
     def to_dict(self, unit: str) -> dict[str, object]:
         """Give it as the JSON object of an answer."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sim.results.answer import Answer
 
 
+_THRESHOLD_MEND = "write it like --threshold 5e25, or mine=5e25"
 Settings: TypeAlias = dict[str, Any]
 """Keyword arguments of the Python questions."""
 
@@ -165,8 +166,11 @@ def _threshold(text: str) -> Threshold:
     try:
         flop = units.parse(number if "FLOP" in number else f"{number} FLOP", "flop")
     except SimError as error:
-        raise UsageError(error.rule, text, "--threshold", "write it like --threshold 5e25, or mine=5e25") from None
-    return Threshold(name if equals else "your threshold", flop, "given by you")
+        raise UsageError(error.rule, text, "--threshold", _THRESHOLD_MEND) from None
+    if flop <= 0 or (equals and not name.strip()):
+        rule = "a threshold is an amount above 0" if flop <= 0 else "a threshold has a name before its ="
+        raise UsageError(rule, text, "--threshold", _THRESHOLD_MEND)
+    return Threshold(name.strip() if equals else "your threshold", flop, "given by you")
 
 
 def _date(text: str | None) -> dt.date | None:

@@ -30,6 +30,7 @@ def check(
 
     loaded = load_scenario(scenario, changes or ())
     prepared = prepare(loaded.cluster, loaded.training)
+    prepared.expected()  # refuses a run that would never end
     if json:
         from sim.results.answer import unit
 

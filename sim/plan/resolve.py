@@ -96,14 +96,14 @@ def resolve_training(spec: TrainingSpec) -> ResolvedTraining:
     """
     tokens = spec.tokens if spec.tokens is not None else spec.budget.tokens if spec.budget is not None else None
     flop = spec.budget.flop if spec.budget is not None else None
-    model, sized_by = _model(spec, flop, tokens)
-    per_token = flop_per_token(model, spec.sequence).training
     if tokens is None and flop is None:
         raise UsageError(
             "a run needs a budget: FLOP, or tokens",
             where="training.budget",
             mend="budget: 1e26 FLOP, or tokens: 15e12 tokens with a model",
         )
+    model, sized_by = _model(spec, flop, tokens)
+    per_token = flop_per_token(model, spec.sequence).training
     if tokens is None:
         assert flop is not None
         tokens = flop / per_token

@@ -50,6 +50,7 @@ def of_size(parameters: float, name: str = "compute-optimal") -> ModelShape:
         raise UsageError(
             f"a transformer of the usual proportions has at least {LEAST_PARAMETERS:g} parameters",
             value=f"{parameters:.4g} parameters",
+            where="training.budget",
             mend="name a model or a shape of your own, or ask for a larger budget",
         )
     vocabulary = LARGE_VOCABULARY if parameters >= LARGE_MODEL else SMALL_VOCABULARY

@@ -13,27 +13,29 @@ from sim.spec.hardware import Slug
 from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
 from sim.spec.model_reference import FORMS, read_model
-from sim.spec.quantity import Bytes, BytesPerSecond, Flop, Fraction, FrozenModel, Seconds, Tokens, refusal
+from sim.spec.quantity import Bytes, BytesPerSecond, Fraction, FrozenModel, Quantity, Seconds, refusal
 from sim.spec.short_forms import AlsoWritten, quantity
 
+MOST_FLOP, MOST_TOKENS = 1e36, 1e30
+"""Largest budgets: far beyond any machine, and small enough that no count of anything overflows."""
+MOST_BATCH = 1e12
+"""Tokens of the largest batch; the search lists the divisors of its sequences."""
 ModelReference = Annotated[Slug | ModelShape, BeforeValidator(read_model), AlsoWritten(FORMS)]
 
 
 class Budget(FrozenModel):
     """How much training: an amount of model FLOP, or of tokens."""
 
-    flop: Flop | None = None
+    flop: Annotated[float, Quantity("flop", positive=True, at_most=MOST_FLOP)] | None = None
     """Model FLOP, in operations at any precision."""
-    tokens: Tokens | None = None
+    tokens: Annotated[float, Quantity("token", positive=True, at_most=MOST_TOKENS)] | None = None
     """Training tokens."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Budget:
         if (self.flop is None) == (self.tokens is None):
-            raise ValueError("a budget is an amount of FLOP or of tokens: give one of both")
-        amount = self.flop if self.flop is not None else self.tokens
-        if amount is not None and amount <= 0:
-            raise ValueError("a budget must be above 0")
+            given = "" if self.flop is None else f"{self.flop:g} FLOP and {self.tokens:g} tokens"
+            raise refusal("a budget is an amount of FLOP or of tokens: one of both", given, "write it like '1e26 FLOP'")
         return self
 
 
@@ -82,7 +84,7 @@ class TrainingSpec(FrozenModel):
     """A model of the catalogue, 'hf: path/to/config.json', a shape of your own, or compute-optimal."""
     params: Annotated[float, Field(ge=1e3, le=1e18)] | None = None
     """Parameters of a dense model of the usual proportions, instead of a model."""
-    tokens: Annotated[Tokens, Field(gt=0)] | None = None
+    tokens: Annotated[float, Quantity("token", positive=True, at_most=MOST_TOKENS)] | None = None
     """Training tokens; with a model they decide the budget."""
     law: Literal["llama3", "chinchilla"] = "llama3"
     """Scaling law that sizes a compute-optimal model."""
@@ -90,7 +92,7 @@ class TrainingSpec(FrozenModel):
     """Precision recipe."""
     sequence: Annotated[int, Field(ge=16, le=10_000_000)] = int(defaults.number("training.sequence"))
     """Tokens of one sequence."""
-    batch: Annotated[Tokens, Field(gt=0)] = defaults.number("training.batch")
+    batch: Annotated[float, Quantity("token", positive=True, at_most=MOST_BATCH)] = defaults.number("training.batch")
     """Tokens of one optimizer step."""
     plan: Literal["auto"] | LayoutSpec = "auto"
     """Parallel layout: searched, or given in whole or in part."""
@@ -106,7 +108,10 @@ class TrainingSpec(FrozenModel):
     @model_validator(mode="after")
     def _consistent(self) -> TrainingSpec:
         if self.mfu is not None and self.step_time is not None:
-            raise ValueError("mfu and step_time both override the step: give one of them")
+            both = f"mfu {self.mfu:g} and step_time {self.step_time:g} s"
+            raise refusal("mfu and step_time both override the step", both, "give one of them")
         if self.params is not None and self.model != "compute-optimal":
-            raise ValueError("params and model both name the size: give one of them")
+            named = self.model if isinstance(self.model, str) else self.model.name
+            both = f"params {self.params:g} and model {named}"
+            raise refusal("params and model both name the size", both, "give one of them")
         return self

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import UsageError
 from sim.spec import catalog
+from sim.spec.compose import compose
+from sim.spec.document import Source, brief
 from sim.spec.emit import dumps
 from sim.spec.load import read_scenario
-from sim.spec.yaml import Document, apply_override, loads
+from sim.spec.model_reference import path_of
+from sim.spec.yaml import Document, apply_override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +32,6 @@ class Option:
     help: str = ""
 
 
-CONFIG = "hf:"
-"""Begins a model that is the path of a Hugging Face config.json."""
 _TRAINING = "workloads.0.training"
 
 OPTIONS: dict[str, Option] = {
@@ -54,6 +56,11 @@ OPTIONS: dict[str, Option] = {
 }
 """Options of every question, by the name in Python; on the command line with dashes."""
 
+MOST_CHARACTERS = 8000
+"""Length of an argument; what is longer belongs into a scenario file."""
+MOST_TITLE = 200
+"""Characters of a scenario's name."""
+_EMPTY = "{schema_version: 1, name: question, cluster: {}, workloads: [{training: {}}]}"
 _COUNTED = re.compile(r"([0-9][0-9_,]*)\s*x\s*([a-z0-9][a-z0-9.-]*)", re.IGNORECASE)
 
 
@@ -78,12 +85,12 @@ def build_scenario(
 
 def scenario_text(on: str, budget: str | None, options: Mapping[str, object], *, seed: int, comment: str) -> str:
     """Give that scenario as a file: what ``--emit`` writes."""
-    model = str(options.get("model", ""))
-    if model.startswith(CONFIG):
-        # In a file such a path starts at the file's folder, on the command line at the working directory.
-        options = {**options, "model": f"{CONFIG}{Path(model.removeprefix(CONFIG)).expanduser().resolve()}"}
     data = build_document(on, budget, options, seed=seed).data
     assert isinstance(data, dict)
+    training = data["workloads"][0]["training"]
+    path = path_of(training.get("model"))
+    if path is not None:  # a question's path begins where the user stands, a file's at the file
+        training |= {"model": {"hf": str(Path(path).absolute())}}
     return dumps(data, comment)
 
 
@@ -91,21 +98,31 @@ def build_document(
     on: str, budget: str | None, options: Mapping[str, object], *, seed: int = 0, flags: bool = False
 ) -> Document:
     """Build the document of that scenario."""
-    document = loads("schema_version: 1\nname: question\ncluster: {}\nworkloads: [{training: {}}]\n", "question")
+    document = compose(Source("the question", _EMPTY, has_lines=False))
     for path, value in cluster_fields(on).items():
-        document = apply_override(document, f"cluster.{path}={value}", "the cluster of the question")
+        document = _with(document, f"cluster.{path}", str(value), "the cluster of the question")
     if budget is not None:
-        document = apply_override(document, f"{_TRAINING}.budget={budget}", "the budget of the question")
+        document = _with(document, f"{_TRAINING}.budget", budget, "the budget of the question")
     for name, value in options.items():
         if name not in OPTIONS:
             known = ", ".join(sorted(OPTIONS))
             raise UsageError("a question has no such option", value=name, mend=f"one of {known}")
         option = OPTIONS[name]
         flag = f"--{name.replace('_', '-')}" if flags else name
-        document = apply_override(document, f"{option.path}={_text(value, option)}", flag)
+        document = _with(document, option.path, number_text(value, option.unit), flag)
     if seed:
-        document = apply_override(document, f"seed={seed}")
+        document = _with(document, "seed", str(seed), "--seed" if flags else "seed")
     return apply_override(document, f"name={_quoted(title(document))}")
+
+
+def _with(document: Document, path: str, value: str, name: str) -> Document:
+    """Set one value of the document; errors call it ``name``."""
+    if not value.strip():
+        raise UsageError("there is nothing in it", where=name, mend="give a value, or leave it out")
+    if len(value) > MOST_CHARACTERS:
+        rule = f"at most {MOST_CHARACTERS:,} characters may stand here"
+        raise UsageError(rule, brief(value), name, "write a scenario file: sim run FILE")
+    return apply_override(document, f"{path}={value}", name)
 
 
 def cluster_fields(on: str) -> dict[str, object]:
@@ -147,12 +164,17 @@ def title(document: Document) -> str:
     return f"{amount} on {cluster['count']} x {cluster['accelerator']}"
 
 
-def _text(value: object, option: Option) -> str:
-    """Write a value as it stands in a file: text as it is, numbers with their SI unit."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def number_text(value: object, unit: str) -> str:
+    """Write a value as it stands in a file: text as it is, numbers (also those of numpy) with their SI unit.
+
+    >>> number_text(8.4, "s"), number_text("8.4 s", "s"), number_text(2, "")
+    ('8.4 s', '8.4 s', '2')
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
-    return f"{value!r} {option.unit}".strip()
+    plain = int(value) if isinstance(value, Integral) else float(value)
+    return f"{plain!r} {unit}".strip()
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", " ").replace('"', " ") + '"'
+    return '"' + text.replace("\\", " ").replace('"', " ")[:MOST_TITLE] + '"'

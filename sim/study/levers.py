@@ -21,12 +21,12 @@ Change: TypeAlias = tuple[str, str, str, ClusterSpec, "TrainingSpec"]
 """Name, value before and after, and the changed specifications."""
 
 
-def levers(prepared: Prepared, wall_clock_s: float) -> tuple[Lever, ...]:
+def levers(prepared: Prepared, wall_clock_s: float, seed: int, seeds: int) -> tuple[Lever, ...]:
     """Give each change with the time it leads to, the largest effect first; what cannot be planned is left out."""
     found = []
     for name, before, after, cluster, training in _changes(prepared):
         try:
-            changed_s = expected_s(cluster, training)
+            changed_s = expected_s(cluster, training, seed, seeds)
         except SimError:
             continue
         found.append(Lever(name, before, after, changed_s))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sim import units
 from sim.errors import InfeasibleError, SimError, UsageError
 from sim.plan.resolve import resolve_cluster
+from sim.plan.training import prepare
 from sim.results import words
+from sim.results.spread import interval
 from sim.spec.scenario import ClusterSpec, Scenario
-from sim.spec.workload import Budget, TrainingSpec
-from sim.study.ask import build_scenario
-from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, spread
+from sim.spec.workload import MOST_FLOP, Budget, TrainingSpec
+from sim.study.ask import build_scenario, is_cluster, number_text
+from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, step_sigma
+from sim.study.search import fewest, largest
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sim.results.answer import Answer
     from sim.results.spread import Spread
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
 
 MOST_DEVICES = 10**9
 """Largest cluster that howmany looks at."""
-CONVERGED = 1e-12
-ROUNDS = 60
+LARGE_CLUSTER = 2**14
+"""Nodes from which howmany first looks whether the model fits on the largest cluster."""
+MOST_SECONDS = 1e30
+"""Longest time that a question may name; 10^22 years."""
 
 
 def howlong(
@@ -95,22 +101,37 @@ def howmany(
 
     """
     target_s = _time(time)
+    _refuse_count(on, options)
     asked = Asked("howmany", _budget(flop), on, str(time), options, seed, thresholds, start)
     scenario = _scenario(asked, flags=flags, on=f"{MOST_DEVICES}x{on}")
     cluster, training = _cluster(scenario), scenario.training
-    resolved = resolve_cluster(cluster)
-    node = resolved.devices_per_node
+    node = resolve_cluster(cluster).devices_per_node
 
+    @cache
+    def refuse_what_never_fits() -> None:
+        prepare(cluster, training)
+
+    @cache
     def seconds(nodes: int) -> float:
-        try:
-            return expected_s(cluster.model_copy(update={"count": nodes * node}), training, seed)
-        except InfeasibleError:
-            return math.inf
+        if nodes >= LARGE_CLUSTER:
+            refuse_what_never_fits()
+        return _seconds(cluster.model_copy(update={"count": nodes * node}), training, seed, seeds)
 
-    least = cluster.spares + 1
-    nodes = fewest(seconds, target_s, least, MOST_DEVICES // node)
+    def seconds_without_spares(nodes: int) -> float:
+        if nodes >= LARGE_CLUSTER:
+            refuse_what_never_fits()
+        working = (nodes - cluster.spares) * node
+        return _seconds(cluster.model_copy(update={"count": working, "spares": 0}), training, seed, seeds)
+
+    least, most = cluster.spares + 1, MOST_DEVICES // node
+    nodes = fewest(seconds_without_spares if cluster.spares else seconds, target_s, least, most)
     if nodes is None:
-        raise _too_slow(seconds, target_s, least, node, on)
+        raise _too_slow(seconds_without_spares if cluster.spares else seconds, target_s, least, node, on)
+    if cluster.spares:
+        # Waiting for repairs only adds to the closed form, and its simulation takes long: it is played near the end.
+        nodes = fewest(seconds, target_s, least, most, begin=nodes)
+    if nodes is None:
+        raise _too_few_spares(cluster, target_s)
     counted = cluster.model_copy(update={"count": nodes * node})
     answered = scenario.model_copy(update={"cluster": counted})
     prediction = predict(answered, seeds)
@@ -152,24 +173,20 @@ def howmuch(
     scenario = _scenario(asked, flags=flags, budget="1e21 FLOP")
     resolved = resolve_cluster(scenario.cluster)
     training = scenario.training
+    if training.tokens is not None:
+        given = f"{training.tokens:g} tokens"
+        raise UsageError("howmuch asks for the tokens", given, "training.tokens", "leave out the tokens")
+    _refuse_step_of_another_model(training)
 
     def with_flop(flop: float) -> TrainingSpec:
         return training.model_copy(update={"budget": Budget(flop=flop)})
 
     peak = max(number.value for number in resolved.accelerator.peak_flop_per_s.values())
-    most = target_s * resolved.spec.count * peak
-    unfit: list[InfeasibleError] = []
-
-    def seconds(amount: float) -> float:
-        try:
-            return expected_s(scenario.cluster, with_flop(amount), seed)
-        except InfeasibleError as error:  # a larger budget buys a larger model, which may not fit
-            unfit.append(error)
-            return math.inf
-
-    flop = largest(seconds, target_s, most)
-    if not flop:
-        raise unfit[-1]
+    flop = largest(
+        lambda amount: expected_s(scenario.cluster, with_flop(amount), seed, seeds),
+        target_s,
+        min(target_s * resolved.spec.count * peak, MOST_FLOP),
+    )
     workload = scenario.workloads[0].model_copy(update={"training": with_flop(flop)})
     answered = scenario.model_copy(update={"workloads": (workload,)})
     prediction = predict(answered, seeds)
@@ -179,68 +196,17 @@ def howmuch(
     return tell(prediction, answered, asked, sentence, answer, words.next_howlong(prediction.prepared, f"{flop:.4g}"))
 
 
-def fewest(seconds: Callable[[int], float], target_s: float, least: int, most: int) -> int | None:
-    """Find the smallest whole number whose time meets a target, for a time that does not rise with it.
-
-    >>> fewest(lambda nodes: 100 / nodes, 10.0, 1, 1000)
-    10
-    """
-    high, best_s, idle = least, math.inf, 0
-    while True:
-        high_s = seconds(high)
-        if high_s <= target_s:
-            break
-        idle = 0 if high_s < best_s or math.isinf(high_s) else idle + 1
-        best_s = min(best_s, high_s)
-        if high >= most or idle >= PATIENCE:
-            return None
-        high = min(2 * high, most)
-    low = high // 2 if high > least else least - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if seconds(middle) <= target_s:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-PATIENCE = 4
-"""Doublings without any gain after which more devices are not expected to help."""
-
-
-def largest(seconds: Callable[[float], float], target_s: float, most: float) -> float:
-    """Find the largest amount whose time is not longer than a target.
-
-    Time is nearly proportional to the amount, so the amount is scaled to the target again and again; where the model
-    changes its shape in between and no amount hits the target, the bracket is halved.
-
-    >>> largest(lambda amount: 2 * amount, 10.0, 1e6)
-    5.0
-    """
-    low, high, amount = 0.0, most, most / 3
-    for _ in range(ROUNDS):
-        found_s = seconds(amount)
-        if found_s <= target_s:
-            low = max(low, amount)
-        else:
-            high = min(high, amount)
-        if abs(found_s / target_s - 1) <= CONVERGED or high - low <= CONVERGED * high:
-            return amount if found_s <= target_s * (1 + CONVERGED) else low
-        scaled = amount * target_s / found_s
-        amount = scaled if low < scaled < high else _between(low, high)
-    return low
-
-
-def _between(low: float, high: float) -> float:
-    """Halve a bracket; from zero up in large steps, since a budget that fits may be far below one that does not."""
-    return (low + high) / 2 if low else high / 16
+def _seconds(cluster: ClusterSpec, training: TrainingSpec, seed: int, seeds: int) -> float:
+    """Give the expected time; what does not fit or never ends takes for ever."""
+    try:
+        return expected_s(cluster, training, seed, seeds)
+    except InfeasibleError:
+        return math.inf
 
 
 def _inverse_spread(prediction: Prediction, flop: float) -> Spread:
     """Give the spread of what a fixed time buys: slow runs buy less."""
-    wide = spread(prediction.prepared, prediction.outcome, prediction.recordings, inverse=True).spread
-    return wide.scaled(flop / wide.expected)
+    return interval(flop, prediction.luck, step_sigma(prediction.prepared), inverse=True).spread
 
 
 def _scenario(asked: Asked, *, flags: bool, on: str | None = None, budget: str | None = None) -> Scenario:
@@ -253,7 +219,7 @@ def _cluster(scenario: Scenario) -> ClusterSpec:
 
 
 def _budget(flop: float | str | None) -> str | None:
-    return f"{flop!r} FLOP" if isinstance(flop, (int, float)) else flop
+    return None if flop is None else number_text(flop, "FLOP")
 
 
 def _time(time: float | str) -> float:
@@ -270,9 +236,31 @@ def _time(time: float | str) -> float:
             seconds = units.parse(time, "second")
         except SimError as error:
             raise UsageError(error.rule, error.value, "the time of the question", error.mend) from None
-    if not 0 < seconds < math.inf:
-        raise UsageError("a time must be more than zero", str(time), "the time of the question", "write it like '90 d'")
+    if not 0 < seconds <= MOST_SECONDS:
+        rule = "a time must be more than zero" if seconds <= 0 else f"a time is at most {MOST_SECONDS:g} s"
+        raise UsageError(rule, str(time), "the time of the question", "write it like '90 d'")
     return seconds
+
+
+def _refuse_count(on: str, options: Mapping[str, object]) -> None:
+    """Refuse what howmany itself looks for."""
+    if is_cluster(on):
+        mend = "name the accelerator alone, as in sim howmany 1e26 90d h100-sxm"
+        raise UsageError("howmany looks for the count", on, "the accelerator of the question", mend)
+    if options.get("step_time") is not None:
+        rule = "a step time is that of one number of devices, and howmany looks for this number"
+        raise UsageError(rule, str(options["step_time"]), "step_time", "give mfu instead")
+
+
+def _refuse_step_of_another_model(training: TrainingSpec) -> None:
+    """Refuse the step time of a model that is not known before the answer."""
+    if training.step_time is not None and training.model == "compute-optimal" and training.params is None:
+        raise UsageError(
+            "a step time is that of one model, and howmuch sizes the model by its answer",
+            value=f"{training.step_time:g} s",
+            where="training.step_time",
+            mend="name the model or its parameters, or give mfu instead",
+        )
 
 
 def _too_slow(seconds: Callable[[int], float], target_s: float, least: int, node: int, on: str) -> InfeasibleError:
@@ -290,4 +278,15 @@ def _too_slow(seconds: Callable[[int], float], target_s: float, least: int, node
         value=f"{units.show(target_s, 'second')} wanted",
         where="the time of the question",
         mend=f"the nearest: {units.show(fastest_s, 'second')} with {at * node:,} x {on}; a larger --batch helps",
+    )
+
+
+def _too_few_spares(cluster: ClusterSpec, target_s: float) -> InfeasibleError:
+    """Say that waiting for repairs is what takes so long."""
+    repair = units.show(cluster.repair, "second")
+    return InfeasibleError(
+        "with so few spare nodes no number of devices is fast enough: the run waits for repairs",
+        value=f"{units.show(target_s, 'second')} wanted, {cluster.spares} spare nodes, repair takes {repair}",
+        where="cluster.spares",
+        mend="more --spares, a shorter --repair, or no --spares: then they stand outside the count",
     )

@@ -31,5 +31,5 @@ def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) ->
     asked = Asked("run", None, scenario.name, None, {}, scenario.seed)
     sentence = words.how_long(prediction.prepared, prediction.interval.spread)
     answer = tell(prediction, scenario, asked, sentence, {}, words.next_howmany(prediction.prepared))
-    recordings = prediction.recordings[:seeds] or play_seeds(prediction.prepared, scenario.seed, seeds)
+    recordings = prediction.recordings[:seeds] or play_seeds(prediction.prepared.run, scenario.seed, seeds)
     return fold(scenario.name, prediction.prepared, answer, recordings)

@@ -12,6 +12,7 @@ from sim.results import words
 from sim.results.build import Telling, build
 from sim.study.ask import scenario_text
 from sim.study.levers import levers
+from sim.study.predict import LUCK_SEEDS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sim.results.thresholds import Threshold
     from sim.spec.scenario import Scenario
     from sim.study.predict import Prediction
+
+LEVER_INTERRUPTIONS = 3000
+"""Interruptions that one lever may simulate, over all of its seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,19 @@ def tell(
         question=asked.to_dict(),
         sentence=sentence,
         answer=answer,
-        levers=levers(prediction.prepared, prediction.outcome.wall_clock_s),
+        levers=levers(prediction.prepared, prediction.outcome.wall_clock_s, scenario.seed, _lever_seeds(prediction)),
         next=(following,),
         provenance=provenance(scenario),
         thresholds=asked.thresholds,
         scenario_text=_scenario_text(asked, answer, sentence),
     )
     return build(prediction.prepared, prediction.outcome, prediction.interval, telling)
+
+
+def _lever_seeds(prediction: Prediction) -> int:
+    """Give the seeds of each lever, where it has to be simulated: so few that all of them take a second."""
+    affordable = int(LEVER_INTERRUPTIONS / max(prediction.outcome.interruptions, 1))
+    return min(max(affordable, 1), max(len(prediction.luck), 1), LUCK_SEEDS)
 
 
 def _scenario_text(asked: Asked, answer: dict[str, Any], sentence: str) -> str:

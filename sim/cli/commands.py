@@ -34,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("Scenarios", "run", "sim.cli.run:run", "Play a scenario file event by event"),
     Command("Scenarios", "check", "sim.cli.check:check", "Validate a scenario file and show what it resolves to"),
     Command("Scenarios", "plan", "sim.cli.plan:plan", "List the legal parallel layouts of a training step, ranked"),
+    Command("Scenarios", "fits", "sim.cli.fits:fits", "Tell whether a model fits, for training and for inference"),
     Command("Scenarios", "new", "sim.cli.new:new", "Write a commented file to start from"),
     Command(
         "Catalogue", "list", "sim.cli.list:list_", "List what the catalogue knows, with the numbers people compare"

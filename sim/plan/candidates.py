@@ -23,6 +23,7 @@ MOST_TENSOR_PARALLEL = 64
 CONTEXT_PARALLEL = (1, 2, 4, 8, 16)
 LEAST_TOKENS = 1024
 LARGEST_DATA_DEGREES = 2
+MOST_DATA_DEGREES = 256
 """Bounds of the search; a layout that the user fixes may lie outside them."""
 
 WHEREVER_LEGAL = 2
@@ -55,7 +56,7 @@ class Space:
     sequence_parallel: tuple[int, ...]
     """0 off, 1 on, ``WHEREVER_LEGAL`` for on where it is legal and off elsewhere."""
     data_parallel: tuple[int, ...]
-    """All divisors of the global batch, or the one that the user fixed."""
+    """The divisors of the global batch (``MOST_DATA_DEGREES`` of them at most), or the one that the user fixed."""
 
     @property
     def choices(self) -> tuple[tuple[int, int, int], ...]:
@@ -132,17 +133,25 @@ def space(
         recompute=tuple(RECOMPUTE.index(name) for name in ((wish.recompute,) if wish.recompute else RECOMPUTE)),
         zero_stage=_wished(wish.zero_stage, (0, 1, 2, 3) if every_choice else (1,)),
         sequence_parallel=_wished(None if split is None else int(split), (0, 1) if every_choice else (WHEREVER_LEGAL,)),
-        data_parallel=_wished(wish.dp, tuple(divisors(global_batch))),
+        data_parallel=_wished(wish.dp, _spread_out(divisors(global_batch))),
     )
 
 
 def enumerate_layouts(
-    space: Space, model: ModelShape, sequence: int, global_batch: int, devices: int, *, every_data: bool
+    space: Space,
+    model: ModelShape,
+    sequence: int,
+    global_batch: int,
+    devices: int,
+    *,
+    every_data: bool,
+    fewer_from: float | None = None,
 ) -> Candidates:
     """Enumerate the legal layouts on at most ``devices`` devices, and count the others by rule.
 
     With ``every_data`` each data-parallel degree that divides the batch is listed; without it only the two largest
-    that fit, since fewer replicas with all else equal are slower.
+    that fit, since fewer replicas with all else equal are mostly slower. With ``fewer_from``, those that this leaves
+    out, on at least so many devices.
     """
     choices = len(space.choices)
     illegal = dict.fromkeys(RULES, 0)
@@ -165,7 +174,8 @@ def enumerate_layouts(
         legal &= obeyed
     if not every_data:
         rank_from_largest = np.cumsum(legal[:, ::-1], axis=1)[:, ::-1]
-        legal &= rank_from_largest <= LARGEST_DATA_DEGREES
+        largest = rank_from_largest <= LARGEST_DATA_DEGREES
+        legal &= largest if fewer_from is None else ~largest & (data[None, :] * _held(axes) >= fewer_from)
     row, column = np.nonzero(legal)
 
     tensor_axis, pipeline, virtual, context, micro = (axis[row] for axis in axes)
@@ -207,14 +217,20 @@ def _rules_of_degrees(
 
 def _rules_of_data(axes: list[Counts], data: Counts, global_batch: int, devices: int) -> dict[str, Counts]:
     """Tell which pairs of a combination (row) and a data-parallel degree (column) obey each rule."""
-    tensor, pipeline, virtual, context, micro = (axis[:, None] for axis in axes)
+    _, pipeline, virtual, _, micro = (axis[:, None] for axis in axes)
     together = data[None, :] * micro
     return {
-        DEVICES: data[None, :] * (tensor * context * pipeline) <= devices,
+        DEVICES: data[None, :] * _held(axes) <= devices,
         BATCH: global_batch % together == 0,
         # Interleaving goes round the stages with groups of at least p micro-batches (Megatron-Core's rule).
         INTERLEAVING: (virtual == 1) | (global_batch // together >= pipeline),
     }
+
+
+def _held(axes: list[Counts]) -> Counts:
+    """Count the devices of one replica, for each combination (row)."""
+    tensor, pipeline, _, context, _ = axes
+    return np.asarray((tensor * context * pipeline)[:, None])
 
 
 def _divides_heads(model: ModelShape, degree: int) -> bool:
@@ -231,6 +247,14 @@ def _can_split(layouts: Layouts, sequence: int) -> Counts:
 def _refused(legal: Counts, obeyed: Counts) -> int:
     """Count what was legal until a rule that it breaks."""
     return int(np.count_nonzero(legal & ~obeyed))
+
+
+def _spread_out(degrees: list[int]) -> tuple[int, ...]:
+    """Keep so many degrees, at nearly equal ratios, whatever the cluster; only batches above a million have more."""
+    if len(degrees) <= MOST_DATA_DEGREES:
+        return tuple(degrees)
+    wanted = np.geomspace(degrees[0], degrees[-1], MOST_DATA_DEGREES)
+    return tuple(sorted({degrees[index] for index in np.searchsorted(degrees, wanted * (1 - 1e-9)).tolist()}))
 
 
 def _context_degrees(sequence: int) -> tuple[int, ...]:

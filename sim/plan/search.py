@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
+    from sim.plan.candidates import Space
     from sim.spec.layout import LayoutSpec
+
+CHUNK_ROWS = 16_384
+"""Layouts that are timed at once: their arrays stay in the second-level cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,49 @@ def evaluate(
     considered, layouts = len(layouts), layouts.take(kept)
     steps = step_times(work, machine, software, layouts)
     wall_clock_s = mean_wall_clock_s(rules, steps.step_s, layouts.devices)
-    return Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
+    found = Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
+    return found if every_data else _with_fewer_replicas(found, work, machine, software, rules, degrees, devices)
+
+
+def _with_fewer_replicas(
+    found: Evaluated,
+    work: Work,
+    machine: Machine,
+    software: Software,
+    rules: RunRules,
+    degrees: Space,
+    devices: int,
+) -> Evaluated:
+    """Give what was found, or a layout with fewer replicas where that is faster.
+
+    More replicas mean more interruptions and more communication, so beyond some number they slow the run down. What
+    is left to try can be no faster than its arithmetic at peak, which bounds its devices from below.
+    """
+    best_s = float(found.wall_clock_s.min())
+    device_s = rules.steps * work.model_flop / machine.gemm_peak_flop_per_s
+    left = enumerate_layouts(
+        degrees,
+        work.model,
+        work.sequence,
+        work.global_batch,
+        devices,
+        every_data=False,
+        fewer_from=device_s / best_s,
+    )
+    considered = found.considered + left.legal
+    for written in left.chunks(CHUNK_ROWS):
+        layouts = written.take(np.nonzero(written.devices * best_s >= device_s)[0])
+        memory = per_device(work.model, work.recipe, software.memory, layouts, work.sequence, work.global_batch)
+        kept = np.nonzero(memory.total_bytes <= machine.memory_bytes)[0]
+        if not len(kept):
+            continue
+        layouts = layouts.take(kept)
+        steps = step_times(work, machine, software, layouts)
+        wall_clock_s = mean_wall_clock_s(rules, steps.step_s, layouts.devices)
+        if wall_clock_s.min() < best_s:
+            best_s = float(wall_clock_s.min())
+            found = Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
+    return replace(found, considered=considered)
 
 
 def mean_wall_clock_s(rules: RunRules, step_s: Floats, devices: Counts) -> Floats:

@@ -175,6 +175,8 @@ def _json(planned: Planned) -> dict[str, Any]:
         ],
         "next": _next(planned),
     }
+    if survey.usual is not None:
+        answer["usual"] = _layout_json(planned, survey.usual, 0)
     if len(best) > 1:
         answer["runner_up"] = [{"name": name, "seconds": seconds} for name, seconds in _behind(survey.best, 1)]
     return answer
@@ -208,6 +210,7 @@ def _draw(planned: Planned) -> None:
     _draw_layouts(planned, survey.best, list(range(len(survey.best))), "")
     _draw_memory(planned)
     _draw_runner_up(planned)
+    _draw_usual(planned)
     if len(survey.front) > 1:
         output.write("\nTime against memory: nothing is better in both")
         _draw_layouts(planned, survey.front, _spread(len(survey.front)), "front")
@@ -264,6 +267,21 @@ def _draw_runner_up(planned: Planned) -> None:
     reason = text or "the same time with more devices or more memory"
     output.write("")
     output.write(output.wrapped(f"loses {lost_s:.3g} s ({share:.2%}): {reason}", "Second  "))
+
+
+def _draw_usual(planned: Planned) -> None:
+    """Say what the best is without sharing gradients and weights, where that is another one."""
+    best, usual = planned.survey.best, planned.survey.usual
+    if best.layouts.zero_stage[0] <= 1 or usual is None:
+        return
+    share = float(usual.steps.step_s[0] / best.steps.step_s[0] - 1)
+    row = usual.layouts.row(0)
+    degrees = ", ".join(f"{name} {row[name]}" for name in ("tp", "pp", "cp", "dp", "recompute"))
+    text = (
+        f"takes {share:.1%} longer at best ({degrees}): that is how sim howlong plans, because the overlaps of the "
+        "software profile were measured with it"
+    )
+    output.write(output.wrapped(text, "ZeRO 1  "))
 
 
 def _behind(best: Timed, index: int) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.cost.memory import Memory, per_device
+from sim.cost.memory import OPTIMIZER_SPLIT, Memory, per_device
 from sim.cost.recipe import recipe
 from sim.cost.training import StepTimes, Work, step_times
 from sim.plan import machine as machines
@@ -55,6 +55,8 @@ class Survey:
     """Layouts of the search space by the first rule that they break."""
     best: Timed
     """The fastest, the very fastest first; of equal ones first the one with fewer devices, then with less memory."""
+    usual: Timed | None
+    """The fastest one whose replicas share the optimizer state at most (ZeRO 0 or 1), as ``sim howlong`` plans."""
     front: Timed
     """Those that no other beats in both time and memory, the fastest first."""
 
@@ -119,6 +121,7 @@ def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, d
     if legal == 0:
         raise no_legal_layout(work, devices, candidates.illegal)
     best: Timed | None = None
+    usual: Timed | None = None
     front: Timed | None = None
     smallest: tuple[float, Layouts] | None = None
     fitting = 0
@@ -131,13 +134,15 @@ def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, d
             layouts = written.take(kept)
             timed = Timed(layouts, step_times(work, machine, software, layouts), memory.take(kept))
             best = _fastest(timed, best, keep)
+            if layouts.zero_stage[0] <= OPTIMIZER_SPLIT:  # All layouts of a chunk have the same.
+                usual = _fastest(timed, usual, 1)
             front = _front(timed, front)
         elif best is None and (smallest is None or total.min() < smallest[0]):
             smallest = float(total.min()), written.take(np.array([np.argmin(total)]))
     if best is None or front is None:
         assert smallest is not None
         raise does_not_fit(work, machine, software, smallest[1], devices)
-    return Survey(legal, fitting, candidates.illegal, best, front)
+    return Survey(legal, fitting, candidates.illegal, best, usual, front)
 
 
 def _fastest(timed: Timed, best: Timed | None, keep: int) -> Timed:

@@ -131,3 +131,15 @@ def test_errors(arguments: tuple[str, ...], exit_code: int, words: tuple[str, ..
     assert done.exit_code == exit_code
     for word in words:
         assert word in done.stderr
+
+
+def test_where_sharing_weights_wins_the_usual_plan_is_told_too() -> None:
+    arguments = ("plan", "llama-3.1-8b", "64xh100-sxm", "--batch", "4194304")
+    data = answer(*arguments)
+    assert data["best"][0]["layout"]["zero_stage"] >= 2
+    assert data["usual"]["layout"]["zero_stage"] <= 1
+    assert data["usual"]["step_s"] > data["best"][0]["step_s"]
+    text = call(*arguments).stdout
+    assert "that is how sim howlong plans" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "ZeRO 1  " not in call(*arguments, "--zero-stage", "1").stdout

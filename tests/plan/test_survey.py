@@ -11,6 +11,7 @@ from sim.cost.training import step_times
 from sim.errors import InfeasibleError, UsageError
 from sim.plan import survey as module
 from sim.plan.candidates import enumerate_layouts, space
+from sim.plan.search import RunRules, evaluate
 from sim.plan.survey import Survey, plan, survey
 from sim.spec.layout import LayoutSpec
 from sim.spec.scenario import ClusterSpec
@@ -65,6 +66,17 @@ def test_chunks_and_the_number_kept_change_nothing(chunk: int, keep: int) -> Non
     assert rows(cut, "best") == rows(whole, "best")[:keep]
     assert rows(cut, "front") == rows(whole, "front")
     assert (cut.legal, cut.fitting, cut.illegal) == (whole.legal, whole.fitting, whole.illegal)
+
+
+@pytest.mark.parametrize("devices", [1, 3, 8, 64])
+def test_the_usual_one_is_what_howlong_plans(devices: int) -> None:
+    """The same layout as the search of a run that nothing interrupts, which leaves dominated ones out."""
+    rules = RunRules(steps=1.0, rate_per_s=0.0, restart_s=0.0, write_s=0.0, interval_s=None)
+    searched = evaluate(WORK, MACHINE, SOFTWARE, rules, LayoutSpec(), devices)
+    usual = survey(WORK, MACHINE, SOFTWARE, LayoutSpec(), devices).usual
+    assert usual is not None
+    assert float(usual.steps.step_s[0]) == float(searched.steps.step_s[searched.best()])
+    assert usual.layouts.zero_stage[0] <= 1
 
 
 @settings(max_examples=15)

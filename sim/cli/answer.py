@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.cli import output
 from sim.results.words import amount, duration
@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from sim.results.answer import Answer
 
 LABEL = 14
-BAR = 24
-SMALLEST_SHARE = 0.004
-"""Parts below it are drawn as one line, "other"; JSON has each."""
-LEVERS = 5
+BAR = 20
+HEIGHT = 44
+"""Lines of a screen of 45, with one for the prompt."""
+
+
+class Detail(NamedTuple):
+    """How much of an answer is drawn."""
+
+    smallest_share: float
+    """Parts below it are drawn as one line, "other"; JSON has each."""
+    levers: int
+
+
+DETAILS = (Detail(0.004, 5), Detail(0.006, 4), Detail(0.012, 3), Detail(0.025, 2), Detail(0.05, 1))
+"""The first one with which the answer fits on the screen is taken."""
 LARGE = 1e6
 """From here on columns are written with exponents."""
 FIRST_ASSUMPTIONS = (
@@ -39,20 +50,28 @@ def draw(answer: Answer, *, everything: bool = False) -> None:
         output.write(line)
 
 
-def lines(answer: Answer, *, everything: bool = False) -> Iterator[str]:
-    """Give the answer line by line."""
+def lines(answer: Answer, *, everything: bool = False) -> list[str]:
+    """Give the answer line by line: with less detail where it would not fit on the screen, unless all is wanted."""
+    for detail in DETAILS:
+        drawn = list(_lines(answer, detail, everything=everything))
+        if everything or len(drawn) <= HEIGHT:
+            break
+    return drawn
+
+
+def _lines(answer: Answer, detail: Detail, *, everything: bool) -> Iterator[str]:
     yield from _folded(answer.sentence, "", output.CYAN)
     yield from _folded(answer.width, "", output.DIM)
     yield from _dates(answer)
     yield ""
-    yield from _waterfall(answer)
+    yield from _waterfall(answer, detail.smallest_share)
     yield from _labelled("Utilization", _utilization(answer))
     yield from _flop(answer)
     yield from _labelled("In all", _totals(answer))
     yield from _labelled("Crosses", _crossings(answer))
     yield from _labelled("Model", _model(answer))
     yield from _labelled("Layout", _layout(answer))
-    yield from _levers(answer)
+    yield from _levers(answer, detail.levers)
     yield from _assumptions(answer, everything=everything)
     thumb = f"6ND over peak x 0.4 says {duration(answer.rule_of_thumb_s)}"
     yield from _labelled("Rule of thumb", thumb)
@@ -67,10 +86,10 @@ def _dates(answer: Answer) -> Iterator[str]:
         yield from _folded(text, "", output.CYAN)
 
 
-def _waterfall(answer: Answer) -> Iterator[str]:
+def _waterfall(answer: Answer, smallest_share: float) -> Iterator[str]:
     total_s = answer.wall_clock_s.expected
     unit_s, unit = time_unit(total_s)
-    shown = [(name, seconds) for name, seconds in answer.parts if seconds >= SMALLEST_SHARE * total_s]
+    shown = [(name, seconds) for name, seconds in answer.parts if seconds >= smallest_share * total_s]
     if len(shown) < len(answer.parts):
         shown.append(("other", total_s - sum(seconds for _, seconds in shown)))
     yield _bold(f"{'Where the time goes':<40}{unit:>10}{'share':>8}")
@@ -188,15 +207,15 @@ def _layout(answer: Answer) -> str:
     )
 
 
-def _levers(answer: Answer) -> Iterator[str]:
+def _levers(answer: Answer, most: int) -> Iterator[str]:
     total_s = answer.wall_clock_s.expected
     texts = [
         f"{lever.wall_clock_s / total_s - 1:+.0%} ({duration(lever.wall_clock_s)}): {lever.name} {lever.before} "
         f"-> {lever.after}"
-        for lever in answer.levers[:LEVERS]
+        for lever in answer.levers[:most]
     ]
     for index, text in enumerate(texts):
-        yield f"{_bold('Levers') + ' ' * (LABEL - 6) if index == 0 else ' ' * LABEL}{text}"
+        yield from _labelled("Levers" if index == 0 else "", text)
 
 
 def _assumptions(answer: Answer, *, everything: bool) -> Iterator[str]:

@@ -43,7 +43,7 @@ def check(
     output.write(f"{loaded.name}: valid")
     for name, value, dimension in resolve(prepared):
         text = show(value, dimension) if dimension and isinstance(value, (int, float)) else str(value)
-        label = name.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
+        label = name.removesuffix("_per_s").removesuffix("_s").removesuffix("_bytes").replace("_", " ")
         output.write(output.wrapped(text, f"  {label:<24}"))
     output.write("")
     for row in collect(prepared):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from sim.results import words
 from sim.results.build import Telling, build
-from sim.study.ask import scenario_text
+from sim.study.ask import OPTIONS, number_text, scenario_text
 from sim.study.levers import levers
 from sim.study.predict import LUCK_SEEDS
 
@@ -67,12 +68,25 @@ def tell(
         sentence=sentence,
         answer=answer,
         levers=levers(prediction.prepared, prediction.outcome.wall_clock_s, scenario.seed, _lever_seeds(prediction)),
-        next=(following,),
+        next=(" ".join([following, *_flags(asked, prediction)]),),
         provenance=provenance(scenario),
         thresholds=asked.thresholds,
         scenario_text=_scenario_text(asked, answer, sentence),
     )
     return build(prediction.prepared, prediction.outcome, prediction.interval, telling)
+
+
+def _flags(asked: Asked, prediction: Prediction) -> list[str]:
+    """Write the options of a question as they are typed, for the command that leads on from it."""
+    options = dict(asked.options)
+    if asked.kind == "howlong" and options.pop("step_time", None) is not None:
+        # The next question varies the devices, and with them the step; its utilization stays.
+        run, peak = prediction.prepared.run, prediction.prepared.peak_flop_per_s
+        options["mfu"] = f"{run.model_flop_per_step / (run.step_s * run.active_devices * peak):.3g}"
+    return [
+        f"--{name.replace('_', '-')} {shlex.quote(number_text(value, OPTIONS[name].unit))}"
+        for name, value in options.items()
+    ]
 
 
 def _lever_seeds(prediction: Prediction) -> int:

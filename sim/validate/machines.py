@@ -1,0 +1,143 @@
+"""The machine and the software of a row, built once for all rows that share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sim.cost.recipe import RECIPES, recipe
+from sim.errors import NotYetError
+from sim.plan import machine as machines
+from sim.plan.resolve import resolve_cluster
+from sim.spec import catalog
+from sim.spec.quantity import Sourced
+from sim.spec.scenario import ClusterSpec
+from sim.validate.names import names
+from sim.validate.rows import MissingError
+
+if TYPE_CHECKING:
+    from sim.cost.machine import Machine, Software
+    from sim.cost.recipe import Recipe
+    from sim.plan.resolve import ResolvedCluster
+    from sim.spec.hardware import Accelerator, Fabric, Node
+    from sim.validate.names import ProfileRule
+    from sim.validate.rows import Configuration
+
+NO_PROFILE = "none"
+"""`--profile none`: kernels as fast as alone, no slowdown with scale; operators and overlaps only."""
+
+GBIT_BYTES = 1e9 / 8
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """On what a row ran, in the numbers of the cost model."""
+
+    cluster: ResolvedCluster
+    recipe: Recipe
+    machine: Machine
+    software: Software
+    rule: ProfileRule
+
+
+def setting_of(row: Configuration, profile: str | None = None) -> Setting:
+    """Give machine, recipe and software of a row.
+
+    Args:
+        row: the row.
+        profile: software profile for all rows, ``NO_PROFILE``, or None for that of the source group.
+
+    Raises:
+        MissingError: the chip is not in the table of names, or the row has no number of devices.
+        SimError: the chip cannot run the precision, or has no curves for it.
+
+    """
+    devices = row.needs("gpus")
+    return _setting(
+        row.gpu,
+        devices,
+        row.gpus_per_node or 0,
+        row.internode_gbps_per_gpu or 0.0,
+        row.precision,
+        origin_of(row),
+        profile,
+    )
+
+
+def origin_of(row: Configuration) -> str:
+    """Give the source group and the publication of a row: the id up to its first hyphen."""
+    return f"{row.source_group}/{row.id.partition('-')[0]}"
+
+
+def accelerator_of(gpu: str) -> Accelerator:
+    """Give the accelerator that a name of a table stands for.
+
+    Raises:
+        MissingError: the table of names does not have it.
+
+    """
+    chip = names().chip(gpu)
+    if chip is None:
+        raise MissingError(f"no accelerator of the catalogue is known for '{gpu}'")
+    entry = catalog.load("accelerators", chip.accelerator)
+    changes = {
+        "memory_bytes": None if chip.memory is None else _stated(chip.memory, "byte"),
+        "memory_bandwidth_bytes_per_s": None if chip.bandwidth is None else _stated(chip.bandwidth, "byte_per_s"),
+    }
+    return entry.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+@lru_cache(maxsize=4096)
+def _setting(
+    gpu: str, devices: int, per_node: int, rate_gbps: float, precision: str, origin: str, profile: str | None
+) -> Setting:
+    accelerator = accelerator_of(gpu)
+    chosen = _recipe(precision or names().precision(origin, accelerator.generation).precision)
+    rule = names().software(origin, accelerator.generation)
+    cluster = resolve_cluster(_cluster(accelerator, devices, per_node, rate_gbps))
+    named = rule.profile if profile in (None, NO_PROFILE) else profile
+    software = machines.software(named, accelerator, chosen)
+    if profile == NO_PROFILE:
+        software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0)
+    return Setting(cluster, chosen, machines.build(cluster, chosen), software, rule)
+
+
+def _recipe(precision: str) -> Recipe:
+    """Give the recipe of a precision, or of the one that stands in for it."""
+    name = precision if precision in RECIPES else names().stand_ins.get(precision, precision)
+    if name not in RECIPES:
+        raise NotYetError(f"the precision recipe {precision} is not built")
+    return recipe(name)
+
+
+def _cluster(accelerator: Accelerator, devices: int, per_node: int, rate_gbps: float) -> ClusterSpec:
+    """Give the accelerator's usual node and fabric, with the row's devices in a node and its line rate."""
+    node = catalog.load("nodes", accelerator.node) if accelerator.node is not None else None
+    fabric = catalog.load("fabrics", accelerator.fabric) if accelerator.fabric is not None else None
+    return ClusterSpec(
+        accelerator=accelerator,
+        count=devices,
+        node=None if node is None else _node(node, per_node, rate_gbps),
+        fabric=None if fabric is None else _fabric(fabric, rate_gbps),
+    )
+
+
+def _node(node: Node, per_node: int, rate_gbps: float) -> Node:
+    changes: dict[str, object] = {}
+    if per_node and per_node != node.devices:
+        if node.scale_up_domain_devices <= node.devices:
+            changes["scale_up_domain_devices"] = min(per_node, node.scale_up_domain_devices)
+        changes["devices"] = per_node
+    if rate_gbps:
+        changes["scale_out_bandwidth_bytes_per_s"] = _stated(rate_gbps * GBIT_BYTES, "byte_per_s")
+    return node.model_copy(update=changes)
+
+
+def _fabric(fabric: Fabric, rate_gbps: float) -> Fabric:
+    rate = {"link_bandwidth_bytes_per_s": _stated(rate_gbps * GBIT_BYTES, "byte_per_s")} if rate_gbps else {}
+    return fabric.model_copy(update=rate)
+
+
+def _stated(value: float, dimension: str) -> Sourced:
+    return Sourced(value=value, dimension=dimension, source="the row of the table", status="given")

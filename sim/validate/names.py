@@ -1,0 +1,180 @@
+"""The data tables of validation: what names in tables of measurements mean, and what stands for a blank field."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from sim.spec import yaml
+from sim.spec.hardware import Generation, Slug
+from sim.spec.quantity import Bytes, BytesPerSecond, FrozenModel, PositiveCount
+from sim.spec.validate import validate
+
+FILE = Path(__file__).with_name("names.yaml")
+
+
+class Chip(FrozenModel):
+    """What one rank of a table drives."""
+
+    accelerator: Slug
+    """Accelerator of the catalogue."""
+    memory: Bytes | None = None
+    """Memory where it differs from the catalogue's chip."""
+    bandwidth: BytesPerSecond | None = None
+    """Memory bandwidth where it differs."""
+    note: str | None = None
+    """What a reader has to know."""
+
+
+class ModelRule(FrozenModel):
+    """A catalogue entry by name."""
+
+    pattern: str
+    model: str
+    """Name in the catalogue; may use the groups of the pattern."""
+
+
+class ShapeRule(FrozenModel):
+    """A shape that the catalogue does not have."""
+
+    pattern: str
+    layers: PositiveCount
+    hidden: PositiveCount
+    heads: PositiveCount
+    ffn_hidden: PositiveCount
+    vocab: PositiveCount
+    source: str
+
+
+class FamilyRule(FrozenModel):
+    """What a family of models has in common."""
+
+    pattern: str
+    gated: bool
+    tied: bool
+    vocab: PositiveCount
+    source: str
+
+
+class RefusalRule(FrozenModel):
+    """What is not modelled."""
+
+    pattern: str
+    reason: str
+
+
+class ShardingRule(FrozenModel):
+    """ZeRO stage by the words of a table; a reason where there is none."""
+
+    pattern: str
+    stage: Literal[0, 1, 2, 3] | None = None
+    reason: str = ""
+
+
+class ProfileRule(FrozenModel):
+    """Software of a source group on some generations of chips (none means all)."""
+
+    group: str
+    generations: tuple[Generation, ...] = ()
+    profile: Slug
+    zero_stage: Literal[0, 1, 2, 3]
+    sequence_parallel: bool
+
+
+class PrecisionRule(FrozenModel):
+    """Precision of rows that leave it blank."""
+
+    group: str
+    generations: tuple[Generation, ...] = ()
+    precision: str
+    source: str
+
+
+class ConventionRule(FrozenModel):
+    """What a source counts in its TFLOP/s."""
+
+    group: str
+    convention: Literal["full", "causal"]
+
+
+class Names(FrozenModel):
+    """All tables of ``names.yaml``."""
+
+    accelerators: dict[str, Chip]
+    models: tuple[ModelRule, ...]
+    shapes: tuple[ShapeRule, ...]
+    families: tuple[FamilyRule, ...]
+    unmodelled: tuple[RefusalRule, ...]
+    profiles: tuple[ProfileRule, ...]
+    precisions: tuple[PrecisionRule, ...]
+    stand_ins: dict[str, str]
+    sharding: tuple[ShardingRule, ...]
+    attention_conventions: tuple[ConventionRule, ...]
+
+    def chip(self, name: str) -> Chip | None:
+        """Give what a name in the `gpu` column stands for; none for an unknown one."""
+        by_name = {known.lower(): chip for known, chip in self.accelerators.items()}
+        return by_name.get(name.strip().lower())
+
+    def catalogue_model(self, name: str) -> str | None:
+        """Give the catalogue's name of a model; none where no rule matches."""
+        plain = plain_name(name)
+        for rule in self.models:
+            if found := re.search(rule.pattern, plain):
+                return found.expand(rule.model)
+        return None
+
+    def shape(self, name: str) -> ShapeRule | None:
+        """Give the shape of a model that the catalogue lacks; none where no rule matches."""
+        plain = plain_name(name)
+        return next((rule for rule in self.shapes if re.search(rule.pattern, plain)), None)
+
+    def family(self, name: str) -> FamilyRule:
+        """Give what the family of a model has in common; the last rule matches all."""
+        plain = plain_name(name)
+        return next(rule for rule in self.families if re.search(rule.pattern, plain))
+
+    def unmodelled_reason(self, name: str) -> str | None:
+        """Say why a model cannot be predicted; none where it can."""
+        plain = plain_name(name)
+        return next((rule.reason for rule in self.unmodelled if re.search(rule.pattern, plain)), None)
+
+    def sharding_rule(self, words: str) -> ShardingRule | None:
+        """Give the rule for what a table says of ZeRO or FSDP; none where it says nothing known."""
+        lower = words.lower()
+        return next((rule for rule in self.sharding if re.search(rule.pattern, lower)), None)
+
+    def software(self, group: str, generation: str) -> ProfileRule:
+        """Give the software of a source group on a generation of chips; the last rule matches all."""
+        return next(rule for rule in self.profiles if _matches(rule, group, generation))
+
+    def precision(self, group: str, generation: str) -> PrecisionRule:
+        """Give the precision of a row that leaves it blank; the last rule matches all."""
+        return next(rule for rule in self.precisions if _matches(rule, group, generation))
+
+    def attention_convention(self, group: str) -> str:
+        """Give the attention that a source counts by its documentation; empty where that is unknown."""
+        rules = (rule.convention for rule in self.attention_conventions if re.search(rule.group, group.lower()))
+        return next(rules, "")
+
+
+@cache
+def names() -> Names:
+    """Read the tables that the package carries."""
+    return validate(Names, yaml.load(FILE))
+
+
+def plain_name(name: str) -> str:
+    """Give a name in lower case, its blanks and underscores as hyphens.
+
+    >>> plain_name("Qwen3_30B_a3B (tokendrop)")
+    'qwen3-30b-a3b-(tokendrop)'
+    """
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def _matches(rule: ProfileRule | PrecisionRule, group: str, generation: str) -> bool:
+    fits = not rule.generations or generation in rule.generations
+    return fits and re.search(rule.group, group.lower()) is not None

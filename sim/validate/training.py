@@ -1,0 +1,226 @@
+"""Predict the step of a training row from what was run alone; its measured values are not in reach of this module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sim.cost.layout import single
+from sim.cost.memory import per_device
+from sim.cost.training import Work, step_times
+from sim.cost.transformer import flop_per_token
+from sim.errors import InfeasibleError, NotYetError
+from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, enumerate_layouts, joined, space
+from sim.spec.layout import LayoutSpec
+from sim.validate.machines import setting_of
+from sim.validate.names import names
+from sim.validate.rows import MissingError
+from sim.validate.shapes import model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.cost.layout import Layouts
+    from sim.cost.transformer import FlopPerToken
+    from sim.validate.machines import Setting
+    from sim.validate.rows import Configuration
+
+CHUNK = 16_384
+"""Layouts that a search times at once."""
+RECOMPUTES = ("none", "selective", "full")
+PRETRAINING = ("", "pretrain", "sft")
+"""Workloads that train every weight; a fine-tuning step of that kind computes what a pre-training step does."""
+PLAIN_SCHEDULES = ("", "1f1b", "interleaved 1f1b")
+
+Plan = Literal["given", "searched"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is predicted of a row."""
+
+    step_s: float
+    memory_bytes: float
+    """On the fullest device."""
+    capacity_bytes: float
+    plan: Plan
+    layout: dict[str, int | str]
+    devices: int
+    tokens: float
+    """Of one step."""
+    flop_per_token: FlopPerToken
+    precision: str
+    profile: str
+    kind: Literal["dense", "MoE"]
+
+
+def predict(row: Configuration, profile: str | None = None) -> Prediction:
+    """Predict one row.
+
+    Args:
+        row: what was run; no metric is among its fields.
+        profile: software profile for all rows, ``none``, or None for that of the source group.
+
+    Raises:
+        MissingError: a column is blank that no rule fills.
+        NotYetError: the cost model does not carry what was run.
+        InfeasibleError: the layout is to be searched, and none is legal or fits.
+        SimError: the columns contradict each other, or the chip cannot run them.
+
+    """
+    if row.workload not in PRETRAINING:
+        raise NotYetError(f"the workload {row.workload} is not modelled")
+    if row.schedule.lower() not in PLAIN_SCHEDULES:
+        raise NotYetError(f"the pipeline schedule {row.schedule} is not modelled")
+    setting = setting_of(row, profile)
+    model = model_of(row)
+    work = Work(model, setting.recipe, row.needs("seq_len"), row.needs("global_batch"))
+    count = flop_per_token(model, work.sequence)
+    wish = _wish(row, setting)
+    if wish.tp is None or wish.pp is None:
+        plan: Plan = "searched"
+        layouts = _searched(row, work, setting, wish)
+    else:
+        plan = "given"
+        layouts = [_given(row, work, wish)]
+    best = _best(work, setting, layouts, must_fit=plan == "searched")
+    return Prediction(
+        step_s=best.step_s,
+        memory_bytes=best.memory_bytes,
+        capacity_bytes=setting.machine.memory_bytes,
+        plan=plan,
+        layout=best.layout,
+        devices=row.needs("gpus"),
+        tokens=work.tokens,
+        flop_per_token=count,
+        precision=setting.recipe.name,
+        profile=setting.software.name,
+        kind="MoE" if model.experts is not None else "dense",
+    )
+
+
+def _wish(row: Configuration, setting: Setting) -> LayoutSpec:
+    """Give what the row says of its layout; sharding alone (FSDP, ZeRO 3) means one device for each model part."""
+    if row.ep is not None and row.ep > 1:
+        raise NotYetError("expert parallelism is not modelled")
+    words = row.zero_stage_fsdp
+    sharding = names().sharding_rule(words) if words else None
+    if words and sharding is None:
+        raise MissingError(f"no rule says what '{words}' is")
+    if sharding is not None and sharding.stage is None:
+        raise NotYetError(sharding.reason)
+    stage = setting.rule.zero_stage if sharding is None else sharding.stage
+    alone = 1 if stage == 3 and sharding is not None else None  # noqa: PLR2004 - ZeRO 3 is a name
+    split = {"yes": True, "no": False}.get(row.sequence_parallel.lower(), setting.rule.sequence_parallel)
+    recompute = row.recompute.lower() or "none"
+    if recompute not in RECOMPUTES:
+        raise NotYetError(f"recompute '{row.recompute}' is not modelled")
+    tp, pp = row.tp or alone, row.pp or alone
+    return LayoutSpec(
+        tp=tp,
+        pp=pp,
+        virtual_stages=row.vpp or None,
+        cp=row.cp or (1 if tp and pp else None),
+        dp=row.dp or None,
+        micro_batch=row.micro_batch or None,
+        recompute=recompute,  # type: ignore[arg-type]  # one of RECOMPUTES
+        zero_stage=stage,
+        sequence_parallel=split,
+    )
+
+
+def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
+    """Give the layout of the row; where it is silent about micro-batch or virtual stages, each legal one."""
+    devices = row.needs("gpus")
+    tp, pp, cp = wish.tp or 1, wish.pp or 1, wish.cp or 1
+    dp = wish.dp or devices // (tp * pp * cp)
+    if dp < 1 or tp * pp * cp * dp != devices:
+        raise MissingError("gpus is not tp x pp x cp x dp: the columns contradict each other")
+    if pp > work.model.layers:
+        raise MissingError("more pipeline stages than layers: the columns contradict each other")
+    batches = [wish.micro_batch] if wish.micro_batch else _micro_batches(work.global_batch, dp)
+    rows = []
+    for micro in batches:
+        micro_batches = work.global_batch / (dp * micro)
+        if micro_batches < 1:
+            continue
+        stages = [wish.virtual_stages] if wish.virtual_stages else _virtual_stages(row, work, pp, micro_batches)
+        rows += [
+            single(
+                tp=tp,
+                pp=pp,
+                virtual_stages=virtual,
+                cp=cp,
+                dp=dp,
+                micro_batch=micro,
+                recompute=wish.recompute or "none",
+                zero_stage=wish.zero_stage or 0,
+                sequence_parallel=bool(wish.sequence_parallel),
+            )
+            for virtual in stages
+        ]
+    if not rows:
+        raise MissingError("the global batch is smaller than dp x micro_batch: the columns contradict each other")
+    return joined(rows)
+
+
+def _micro_batches(global_batch: int, dp: int) -> list[int]:
+    """List the micro-batches that divide what one replica has."""
+    legal = [micro for micro in MICRO_BATCHES if global_batch % (dp * micro) == 0]
+    return legal or [1]
+
+
+def _virtual_stages(row: Configuration, work: Work, pp: int, micro_batches: float) -> list[int]:
+    """List the legal virtual stages; plain 1F1B where the row says so or where nothing can be interleaved."""
+    interleaved = row.schedule.lower().startswith("interleaved")
+    if pp == 1 or (row.schedule and not interleaved):
+        return [1]
+    per_stage = work.model.layers // pp
+    whole = micro_batches >= pp and work.model.layers % pp == 0
+    legal = [virtual for virtual in range(2, MOST_VIRTUAL_STAGES + 1) if whole and per_stage % virtual == 0]
+    return legal if interleaved and legal else [1, *legal]
+
+
+def _searched(row: Configuration, work: Work, setting: Setting, wish: LayoutSpec) -> Iterable[Layouts]:
+    """Enumerate the legal layouts with what the row fixes; those on all its devices where there are any."""
+    devices = row.needs("gpus")
+    degrees = space(work.model, work.sequence, work.global_batch, setting.machine.domain_devices, wish)
+    candidates = enumerate_layouts(
+        degrees, work.model, work.sequence, work.global_batch, devices, every_data=False
+    )
+    if candidates.legal == 0:
+        raise InfeasibleError("no parallel layout is legal")
+    return candidates.chunks(CHUNK)
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    step_s: float
+    memory_bytes: float
+    layout: dict[str, int | str]
+
+
+def _best(work: Work, setting: Setting, chunks: Iterable[Layouts], *, must_fit: bool) -> _Best:
+    """Give the fastest layout that fits; what was run fits whatever the model of memory says, if none seems to."""
+    best: _Best | None = None
+    for layouts in chunks:
+        memory = per_device(
+            work.model, work.recipe, setting.software.memory, layouts, work.sequence, work.global_batch
+        )
+        total = memory.total_bytes
+        fits = total <= setting.machine.memory_bytes
+        if not fits.any():
+            if must_fit:
+                continue
+            fits = total <= total.min()
+        kept = np.nonzero(fits)[0]
+        chosen = layouts.take(kept)
+        steps = step_times(work, setting.machine, setting.software, chosen).step_s
+        at = int(np.argmin(steps))
+        if best is None or steps[at] < best.step_s:
+            best = _Best(float(steps[at]), float(total[kept[at]]), chosen.row(at))
+    if best is None:
+        raise InfeasibleError("no legal layout fits into memory")
+    return best

@@ -105,19 +105,16 @@ def per_device(
         layouts.recompute == _FULL, tokens * _whole_layer_bytes(model, recipe, rules, layouts, sequence), 0.0
     )
     logits = tokens * model.vocab / tensor * (recipe.activation_bytes + LOGIT_BYTES)
-    first = chunks_in_flight(stages, virtual, micro_batches) * most * chunk_bytes + at_work
-    last = chunks_in_flight(stages, virtual, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
+    held_first = chunks_in_flight(stages, virtual, micro_batches) * most * chunk_bytes + at_work
+    held_last = chunks_in_flight(stages, virtual, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
 
     alone = stages == 1
-    first = np.where(alone, first + logits, first)
-    state_bytes = _state_bytes_per_parameter(recipe, layouts)
-    room = 1.0 + rules.fragmentation
-    last_is_fuller = ~alone & (in_last * state_bytes + room * last > in_first * state_bytes + room * first)
-    parameters = np.where(last_is_fuller, in_last, in_first)
-    activations = np.where(last_is_fuller, last, first)
-    weights, gradients, optimizer = _states(model, recipe, layouts, parameters)
-    reserve = rules.reserve_bytes + rules.fragmentation * activations
-    return Memory(weights, gradients, optimizer, activations, reserve)
+    first = _stage(model, recipe, rules, layouts, in_first, np.where(alone, held_first + logits, held_first))
+    last = _stage(model, recipe, rules, layouts, in_last, held_last)
+    last_is_fuller = ~alone & (last.total_bytes > first.total_bytes)
+    return Memory(
+        *(np.where(last_is_fuller, getattr(last, field.name), getattr(first, field.name)) for field in fields(Memory))
+    )
 
 
 def stage_parameters(model: ModelShape, layouts: Layouts, most: Numbers, least: Numbers) -> tuple[Floats, Floats]:
@@ -166,6 +163,15 @@ def activation_bytes_per_token(
     )
 
 
+def _stage(
+    model: ModelShape, recipe: Recipe, rules: MemoryRules, layouts: Layouts, parameters: Floats, activations: Floats
+) -> Memory:
+    """Join the states and the activations of one stage."""
+    weights, gradients, optimizer = _states(model, recipe, layouts, parameters)
+    reserve = rules.reserve_bytes + rules.fragmentation * activations
+    return Memory(weights, gradients, optimizer, activations, reserve)
+
+
 def _whole_layer_bytes(
     model: ModelShape, recipe: Recipe, rules: MemoryRules, layouts: Layouts, sequence: int
 ) -> Floats:
@@ -185,16 +191,6 @@ def _residual_width(model: ModelShape, layouts: Layouts) -> Floats:
 def _score_bytes_per_token(model: ModelShape, rules: MemoryRules, tensor: Counts, sequence: int) -> Numbers:
     """Count 5 bytes a score: softmax output, dropout output and its mask (Korthikanti et al. 2022, equation 2)."""
     return 0.0 if rules.flash_attention else 5.0 * model.heads * sequence / tensor
-
-
-def _state_bytes_per_parameter(recipe: Recipe, layouts: Layouts) -> Floats:
-    """Give weights, gradients and optimizer state of one parameter on one device, in bytes."""
-    shards, zero = layouts.replicas, layouts.zero_stage
-    split = np.where(zero >= OPTIMIZER_SPLIT, recipe.optimizer_bytes, 0.0)
-    split = split + np.where(zero >= GRADIENTS_SPLIT, recipe.gradient_bytes, 0.0)
-    split = split + np.where(zero >= WEIGHTS_SPLIT, recipe.weight_bytes, 0.0)
-    whole = recipe.weight_bytes + recipe.gradient_bytes + recipe.optimizer_bytes - split
-    return np.asarray(whole + split / shards)
 
 
 def _states(model: ModelShape, recipe: Recipe, layouts: Layouts, parameters: Floats) -> tuple[Floats, Floats, Floats]:

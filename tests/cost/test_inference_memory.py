@@ -72,6 +72,27 @@ def test_workspace_by_hand() -> None:
     assert workspace_bytes(small_model(), ALONE, 3) == 8192 * token * 2 + 3 * 1000 * 6
 
 
+def test_workspace_of_experts_is_that_of_the_ones_a_token_visits() -> None:
+    experts = {"count": 8, "top_k": 3, "shared": 2, "ffn_hidden": 700, "shared_ffn_hidden": 500}
+    model = small_model(experts=experts)
+    token = 4 * 256 + (4 * 256 + 2 * (3 * 700 + 2 * 500)) / 2
+    assert workspace_bytes(model, Split(2, 1, 1), 0) == 8192 * token * 2
+
+
+def test_devices_of_a_split() -> None:
+    assert Split(2, 3, 5).devices == 30
+
+
+def test_widths_of_precisions() -> None:
+    assert ELEMENT_BYTES == {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": (4 + 8 / 16) / 8}
+
+
+def test_the_fullest_stage_holds_the_caches_of_its_layers() -> None:
+    model = small_model(layers=5)
+    memory = per_device(model, Split(1, 2, 1), 1, 1000, 1e9)
+    assert memory.cache_bytes == pytest.approx(cache_bytes(model, 1000) * 3 / 5)
+
+
 def test_the_parts_are_the_whole_and_sequences_are_shared() -> None:
     model = catalog.load("models", "llama-3.1-8b")
     memory = per_device(model, Split(1, 1, 4), 10, 2048, 80 * 2**30)

@@ -100,6 +100,31 @@ def test_the_last_stage_decides_where_the_vocabulary_is_large() -> None:
     assert memory["weights"] == 2 * (2 * (12 * 256**2 + 2 * 256) + 200_000 * 256)
 
 
+@pytest.mark.parametrize("zero", range(4))
+def test_the_fuller_of_first_and_last_stage_counts(zero: int) -> None:
+    """Seven layers on two stages: four and the embedding with two micro-batches, or three and the head with logits."""
+    rules = replace(FLASH, fragmentation=0.5)
+    layer, micro_batch = 12 * 256**2 + 2 * 256, 512 * 32 * 256
+    for vocab in (8, 3000, 6000, 20_000, 200_000):
+        table = vocab * 256
+        totals = []
+        for layers, held in ((4, 8 * micro_batch), (3, 3 * micro_batch + 512 * vocab * 6)):
+            count = layers * layer + table
+            weights = min(count / 8 + max(2 * layer, table), count) if zero == 3 else count
+            gradients = min(count / 8 + max(layer, table), count) if zero >= 2 else count
+            optimizer = count / 8 if zero >= 1 else count
+            totals.append(2 * weights + 4 * gradients + 12 * optimizer + 1.5 * held)
+        memory = of(small_model(layers=7, vocab=vocab), single(pp=2, dp=8, zero_stage=zero), rules, sequence=512)
+        assert memory.row(0)["total"] == pytest.approx(max(totals), rel=1e-12), vocab
+
+
+def test_tensor_parallelism_splits_what_zero_gathers() -> None:
+    model = small_model(vocab=100_000)
+    weights = of(model, single(tp=4, dp=8, zero_stage=3)).row(0)["weights"]
+    count = 4 * (3 * 256**2 + 2 * 256) + 2 * 100_000 * 64
+    assert weights == 2 * (count / 8 + 100_000 * 64)
+
+
 def test_a_tied_head_is_kept_once_on_one_stage_and_twice_in_a_pipeline() -> None:
     tied, untied = small_model(tied_embeddings=True), small_model()
     table = 2 * 1000 * 256

@@ -163,6 +163,70 @@ def test_tensor_parallel_messages_by_hand() -> None:
     assert part(without, "exposed tensor-parallel communication") == pytest.approx(64 * (4 * 4 + 1) * pair)
 
 
+def test_messages_of_the_head_are_those_of_the_last_stage() -> None:
+    """Four stages of a layer: the last one has a pair of messages more, and sets the pace of each micro-batch."""
+    done, links = work(small_model()), 1e6
+    count = flop_per_token(done.model, done.sequence)
+    pair = 2 * 2048 * 256 * 2 * 3 / 4 / links
+    layer = 2048 * (3 * (count.layers + count.attention) + count.attention_recompute) / 4 / 4 / PEAK + 4 * pair
+    head = 2048 * 3 * count.head / 4 / PEAK + pair
+    times = step_times(done, ideal_machine(link_bytes_per_s=links), ideal_software(), single(tp=4, pp=4))
+    hops = part(times, "exposed pipeline communication")
+    mean = layer + head / 4
+    assert float(times.step_s[0]) - hops == pytest.approx(64 * (layer + head) + 3 * mean, rel=1e-9)
+    assert part(times, "pipeline bubble") == pytest.approx(64 * (layer + head - mean) + 3 * mean, rel=1e-9)
+
+
+@pytest.mark.parametrize(("v", "exposed"), [(1, 1.0), (2, 0.25)])
+def test_pipeline_messages_by_hand(v: int, exposed: float) -> None:
+    """Each stage sends s x h x 2 bytes over tp, forward and back, for each chunk; and once through when filling."""
+    done, links = work(small_model()), 1e9
+    software = ideal_software(pipeline_overlap=0.75)
+    placed = single(tp=2, pp=2, virtual_stages=v, dp=4)
+    times = step_times(done, ideal_machine(link_bytes_per_s=links), software, placed)
+    hop = 2048 * 256 * 2 / 2 / links
+    assert part(times, "exposed pipeline communication") == pytest.approx((2 * 16 * v * exposed + 2) * hop)
+    alone = step_times(done, ideal_machine(link_bytes_per_s=links), software, single(tp=2))
+    assert part(alone, "exposed pipeline communication") == 0.0
+
+
+def test_context_parallel_messages_by_hand() -> None:
+    """Keys and values of the others come in behind all but one of the ring's calls; gradients go back with them."""
+    done, links, cp = work(small_model(), batch=1), 5e11, 4
+    times = step_times(done, ideal_machine(link_bytes_per_s=links), ideal_software(), single(cp=cp))
+    message = 2048 * 2 * 256 * 2 * 3 / 4 / links
+    attention = 2048 * flop_per_token(done.model, 2048).attention / 4 / cp / PEAK
+    hidden = attention * 3 / 4
+    assert message > hidden > 0
+    expected = (message - hidden) + max(2 * message - 2.5 * hidden, 0.0)
+    assert part(times, "exposed context-parallel communication") == pytest.approx(4 * expected)
+    full = step_times(done, ideal_machine(link_bytes_per_s=links), ideal_software(), single(cp=cp, recompute="full"))
+    again = part(full, "exposed context-parallel communication")
+    assert again == pytest.approx(4 * (expected + message - hidden))
+    pair = step_times(done, ideal_machine(link_bytes_per_s=1e6), ideal_software(), single(cp=2))
+    assert part(pair, "exposed context-parallel communication") > 0.0
+
+
+def test_an_unfused_kernel_moves_its_scores() -> None:
+    """Seven passes of 2 bytes over heads x s x s scores forward, twice that backward."""
+    model, sequence, bandwidth = small_model(), 512, 1e6
+    fused, unfused = (
+        step_times(work(model, sequence, 1), ideal_machine(bandwidth), ideal_software(flash=flash), single())
+        for flash in (True, False)
+    )
+    scores = 4 * 3 * 7 * 2 * 4 * sequence**2
+    flash = 4 * 3.5 * 2 * (2 * sequence * 256 + 2 * sequence * 256)
+    expected = (scores - flash) / bandwidth
+    assert float(unfused.step_s[0]) - float(fused.step_s[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_two_replicas_reduce_too() -> None:
+    done, links = work(small_model()), 1e9
+    times = step_times(done, ideal_machine(link_bytes_per_s=links), ideal_software(), single(dp=2))
+    parameters = 4 * (12 * 256**2 + 2 * 256) + 2 * 1000 * 256
+    assert part(times, "exposed data-parallel communication") == pytest.approx(6 * parameters / 2 / links)
+
+
 def test_data_parallel_messages_by_hand() -> None:
     """ZeRO 1 scatters 4-byte gradients and gathers 2-byte weights once; ZeRO 0 gathers the 4-byte gradients back."""
     done, links = work(small_model()), 1e9

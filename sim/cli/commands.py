@@ -47,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
         "Print the JSON Schema of a scenario, the catalogue or an answer",
     ),
     Command("Catalogue", "calibrate", "sim.cli.calibrate:calibrate", "Fit efficiency curves to your own measurements"),
+    Command("Catalogue", "validate", "sim.cli.validate:validate", "Put predictions beside measurements"),
 )
 """Every command, in the order in which `sim --help` lists them."""
 EXAMPLES: tuple[str, ...] = (

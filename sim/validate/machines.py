@@ -95,7 +95,7 @@ def _setting(
     accelerator = accelerator_of(gpu)
     chosen = _recipe(precision or names().precision(origin, accelerator.generation).precision)
     rule = names().software(origin, accelerator.generation)
-    cluster = resolve_cluster(_cluster(accelerator, devices, per_node, rate_gbps))
+    cluster = resolve_cluster(cluster_of(accelerator, devices, per_node, rate_gbps))
     named = rule.profile if profile in (None, NO_PROFILE) else profile
     software = machines.software(named, accelerator, chosen)
     if profile == NO_PROFILE:
@@ -111,10 +111,13 @@ def _recipe(precision: str) -> Recipe:
     return recipe(name)
 
 
-def _cluster(accelerator: Accelerator, devices: int, per_node: int, rate_gbps: float) -> ClusterSpec:
-    """Give the accelerator's usual node and fabric, with the row's devices in a node and its line rate."""
+def cluster_of(
+    accelerator: Accelerator, devices: int, per_node: int, rate_gbps: float, network: str | None = None
+) -> ClusterSpec:
+    """Give the accelerator's usual node and fabric, with the row's devices in a node and its line rate in Gbit/s."""
+    named = network or accelerator.fabric
     node = catalog.load("nodes", accelerator.node) if accelerator.node is not None else None
-    fabric = catalog.load("fabrics", accelerator.fabric) if accelerator.fabric is not None else None
+    fabric = catalog.load("fabrics", named) if isinstance(named, str) else None
     return ClusterSpec(
         accelerator=accelerator,
         count=devices,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sim.spec import yaml
-from sim.spec.hardware import Generation, Slug
+from sim.spec.hardware import Generation, Slug  # noqa: TC001 - pydantic reads annotations at run time
 from sim.spec.quantity import Bytes, BytesPerSecond, FrozenModel, PositiveCount
 from sim.spec.validate import validate
 
@@ -99,6 +99,40 @@ class ConventionRule(FrozenModel):
     convention: Literal["full", "causal"]
 
 
+class FabricRule(FrozenModel):
+    """A fabric of the catalogue by the words of a table."""
+
+    pattern: str
+    fabric: Slug
+
+
+class CalibrationRule(FrozenModel):
+    """Rows of collectives from which a number of the calibration was taken."""
+
+    pattern: str
+    source: str
+
+
+class RunDefaults(FrozenModel):
+    """What a table of whole runs leaves out."""
+
+    devices: PositiveCount
+    """Devices of a run of unknown size."""
+    sequences: PositiveCount
+    """Sequences of one step."""
+    sequence: PositiveCount
+    """Tokens of one sequence of a model that the catalogue lacks."""
+    longest: PositiveCount
+    """Tokens of one sequence, at most."""
+
+
+class DoubtRule(FrozenModel):
+    """A run whose row contradicts itself or another source."""
+
+    pattern: str
+    source: str
+
+
 class Names(FrozenModel):
     """All tables of ``names.yaml``."""
 
@@ -112,6 +146,10 @@ class Names(FrozenModel):
     stand_ins: dict[str, str]
     sharding: tuple[ShardingRule, ...]
     attention_conventions: tuple[ConventionRule, ...]
+    fabrics: tuple[FabricRule, ...]
+    calibrated_on: tuple[CalibrationRule, ...]
+    runs: RunDefaults
+    contradictions: tuple[DoubtRule, ...]
 
     def chip(self, name: str) -> Chip | None:
         """Give what a name in the `gpu` column stands for; none for an unknown one."""
@@ -158,6 +196,20 @@ class Names(FrozenModel):
         """Give the attention that a source counts by its documentation; empty where that is unknown."""
         rules = (rule.convention for rule in self.attention_conventions if re.search(rule.group, group.lower()))
         return next(rules, "")
+
+    def fabric(self, words: str) -> str | None:
+        """Give the fabric that a table names; none where no rule matches."""
+        lower = words.lower()
+        return next((rule.fabric for rule in self.fabrics if re.search(rule.pattern, lower)), None)
+
+    def used_in_calibration(self, row: str) -> bool:
+        """Tell whether a row of collectives, as GPU/NODES, has gone into the calibration."""
+        return any(re.search(rule.pattern, row.lower()) for rule in self.calibrated_on)
+
+    def contradicts(self, run: str) -> bool:
+        """Tell whether the row of a run is known to contradict itself or another source."""
+        plain = plain_name(run)
+        return any(re.search(rule.pattern, plain) for rule in self.contradictions)
 
 
 @cache

@@ -96,7 +96,9 @@ class Measured:
 
 
 _COUNTS = frozenset(
-    field.name for field in fields(Configuration) if field.type == "int | None"  # text: annotations are not evaluated
+    field.name
+    for field in fields(Configuration)
+    if field.type == "int | None"  # text: annotations are not evaluated
 )
 CONFIGURATION_COLUMNS = tuple(field.name for field in fields(Configuration))
 COLUMNS = (*CONFIGURATION_COLUMNS, *METRIC_COLUMNS, *CONVENTION_COLUMNS, *UNREAD_COLUMNS)

@@ -41,9 +41,7 @@ def model_of(row: Configuration) -> ModelShape:
 
 
 @lru_cache(maxsize=4096)
-def _model(
-    name: str, own: tuple[int | None, ...], mixture: tuple[int | None, ...]
-) -> ModelShape:
+def _model(name: str, own: tuple[int | None, ...], mixture: tuple[int | None, ...]) -> ModelShape:
     layers, hidden, heads, kv_heads, ffn_hidden, vocab = own
     values = _known(name, hidden)
     for key, value in (("layers", layers), ("hidden", hidden), ("ffn_hidden", ffn_hidden), ("vocab", vocab)):

@@ -13,7 +13,7 @@ from sim.validate.machines import NO_PROFILE
 from sim.validate.names import names
 from sim.validate.report import Report
 from sim.validate.rows import COLUMNS, REQUIRED, configuration, measured
-from sim.validate.score import Verdict
+from sim.validate.score import Status, Verdict
 from sim.validate.shapes import SHAPE_NAME
 from sim.validate.table import read
 from sim.validate.training import Prediction, predict
@@ -152,12 +152,10 @@ def _blank(row: Configuration, metric: str) -> Verdict:
 
 def _filled(blank: Verdict, prediction: Prediction) -> Verdict:
     kind = prediction.kind if blank.kind == "dense" else blank.kind
-    return replace(
-        blank, plan=prediction.plan, precision=prediction.precision, kind=kind, profile=prediction.profile
-    )
+    return replace(blank, plan=prediction.plan, precision=prediction.precision, kind=kind, profile=prediction.profile)
 
 
 def _without(blank: Verdict, error: SimError) -> Verdict:
-    status = "infeasible" if isinstance(error, InfeasibleError) else "skipped"
+    status: Status = "infeasible" if isinstance(error, InfeasibleError) else "skipped"
     value = error.value.removeprefix(f"{SHAPE_NAME} has ")
     return replace(blank, status=status, reason=f"{error.rule} ({value})" if value else error.rule)

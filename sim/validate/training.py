@@ -125,7 +125,7 @@ def _wish(row: Configuration, setting: Setting) -> LayoutSpec:
         cp=row.cp or (1 if tp and pp else None),
         dp=row.dp or None,
         micro_batch=row.micro_batch or None,
-        recompute=recompute,  # type: ignore[arg-type]  # one of RECOMPUTES
+        recompute=recompute,
         zero_stage=stage,
         sequence_parallel=split,
     )
@@ -187,9 +187,7 @@ def _searched(row: Configuration, work: Work, setting: Setting, wish: LayoutSpec
     """Enumerate the legal layouts with what the row fixes; those on all its devices where there are any."""
     devices = row.needs("gpus")
     degrees = space(work.model, work.sequence, work.global_batch, setting.machine.domain_devices, wish)
-    candidates = enumerate_layouts(
-        degrees, work.model, work.sequence, work.global_batch, devices, every_data=False
-    )
+    candidates = enumerate_layouts(degrees, work.model, work.sequence, work.global_batch, devices, every_data=False)
     if candidates.legal == 0:
         raise InfeasibleError("no parallel layout is legal")
     return candidates.chunks(CHUNK)
@@ -206,9 +204,7 @@ def _best(work: Work, setting: Setting, chunks: Iterable[Layouts], *, must_fit: 
     """Give the fastest layout that fits; what was run fits whatever the model of memory says, if none seems to."""
     best: _Best | None = None
     for layouts in chunks:
-        memory = per_device(
-            work.model, work.recipe, setting.software.memory, layouts, work.sequence, work.global_batch
-        )
+        memory = per_device(work.model, work.recipe, setting.software.memory, layouts, work.sequence, work.global_batch)
         total = memory.total_bytes
         fits = total <= setting.machine.memory_bytes
         if not fits.any():

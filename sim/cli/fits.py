@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sim.plan.fits import Change, TrainingFit
     from sim.plan.fits_inference import InferenceFit
+    from sim.spec.model import ModelShape
     from sim.spec.scenario import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
@@ -83,8 +84,18 @@ def _question(cluster: str | ClusterSpec, training: TrainingSpec) -> dict[str, A
     from sim.plan.resolve import resolve_cluster
 
     resolved = resolve_cluster(cluster)
-    model = training.model if isinstance(training.model, str) else training.model.name
-    return {"model": model, "accelerator": resolved.accelerator.name, "devices": resolved.spec.count}
+    return {"model": _model(training).name, "accelerator": resolved.accelerator.name, "devices": resolved.spec.count}
+
+
+def _model(training: TrainingSpec) -> ModelShape:
+    """Give the shape that is trained; only one that a budget sizes needs the amounts of the run."""
+    from sim.plan.resolve import resolve_training
+    from sim.spec import catalog
+
+    model = training.model
+    if not isinstance(model, str):
+        return model
+    return catalog.load("models", model) if model in catalog.names("models") else resolve_training(training).model
 
 
 def _training(found: dict[str, Any], cluster: str | ClusterSpec, training: TrainingSpec, *, alone: bool) -> bool:
@@ -127,9 +138,8 @@ def _inference(
 ) -> bool:
     """Put what is found about inference into the answer; give whether it fits."""
     from sim.plan.fits_inference import Serving, inference_fit
-    from sim.spec import catalog
 
-    model = catalog.load("models", training.model) if isinstance(training.model, str) else training.model
+    model = _model(training)
     usual = min(USUAL_CONTEXT, model.max_positions or USUAL_CONTEXT)
     fit = inference_fit(cluster, Serving(model, sequences, context or usual, weights, cache))
     parts = fit.memory.row()

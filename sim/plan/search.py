@@ -174,5 +174,5 @@ def does_not_fit(work: Work, machine: Machine, software: Software, smallest: Lay
             f"its {show(machine.memory_bytes, 'byte')} ({plan})"
         ),
         where="training.plan",
-        mend="more devices, a chip with more memory, a smaller model or a shorter sequence",
+        mend="more devices, a chip with more memory, a smaller model or a shorter sequence: sim fits tries each",
     )

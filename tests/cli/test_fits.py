@@ -1,6 +1,7 @@
 """`sim fits` as people use it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,16 @@ def test_errors(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     for word in words:
         assert word in done.stderr
+
+
+@pytest.mark.parametrize("model", ["params: 8e9, tokens: 1e12 tokens", "budget: 1e22 FLOP"])
+def test_a_scenario_whose_model_is_sized_by_the_run(tmp_path: Path, model: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "schema_version: 1\nname: sized\ncluster: {accelerator: h100-sxm, count: 64}\n"
+        f"workloads:\n  - training: {{{model}, sequence: 2048, batch: 131072 tokens}}\n",
+        encoding="utf-8",
+    )
+    data = answer(str(file))
+    assert data["training"]["fits"] is True
+    assert data["inference"]["fits"] is True

@@ -84,6 +84,13 @@ def test_interleaving_holds_more_by_what_korthikanti_2022_says() -> None:
     assert interleaved / plain == pytest.approx(1 + 3 / 16)
 
 
+def test_full_recompute_holds_inputs_and_one_layer_at_work() -> None:
+    model = small_model(vocab=1)
+    memory = of(model, single(pp=2, recompute="full"), sequence=512).row(0)
+    whole = float(activation_bytes_per_token(model, BF16, FLASH, single(), 512)[0])
+    assert memory["activations"] == 512 * (2 * 2 * 2 * 256 + whole)
+
+
 def test_one_stage_holds_one_micro_batch_and_the_logits() -> None:
     model = small_model()
     memory = of(model, single(dp=64), sequence=512).row(0)

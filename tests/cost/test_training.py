@@ -190,6 +190,25 @@ def test_pipeline_messages_by_hand(v: int, exposed: float) -> None:
     assert part(alone, "exposed pipeline communication") == 0.0
 
 
+def test_stages_that_share_a_domain_talk_inside_it() -> None:
+    """Neighbouring stages are tp x cp x dp devices apart: 4 stay in a domain of 8, 8 do not."""
+    done = work(small_model(), batch=16)
+    inside = ideal_machine(link_bytes_per_s=1e9)
+    slow = replace(inside.fabric.pod, bandwidth_bytes_per_s=1e6)
+    machine = replace(inside, fabric=replace(inside.fabric, pod=slow, spine=slow))
+
+    def hops_s(**layout: int) -> float:
+        times = step_times(done, machine, ideal_software(), single(pp=2, **layout))
+        return part(times, "exposed pipeline communication")
+
+    message = 2048 * 256 * 2
+    near = (2 * 16 + 2) * message / 1e9
+    assert hops_s(tp=4) == pytest.approx(near / 4)
+    assert hops_s(cp=4) == pytest.approx(near / 4)
+    assert hops_s(dp=4) == pytest.approx((2 * 4 + 2) * message / 1e9)
+    assert hops_s(tp=2, cp=2, dp=2) == pytest.approx((2 * 8 + 2) * message / 4 / 1e6)
+
+
 def test_context_parallel_messages_by_hand() -> None:
     """Keys and values of the others come in behind all but one of the ring's calls; gradients go back with them."""
     done, links, cp = work(small_model(), batch=1), 5e11, 4

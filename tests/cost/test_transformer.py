@@ -63,6 +63,13 @@ def test_keys_are_repeated_where_the_group_is_larger_than_their_heads() -> None:
     assert first.columns.tolist() == [256 + 2 * 64, 64 + 2 * 64]
 
 
+def test_memory_bound_operators_by_hand() -> None:
+    # Two norms (2 each), two residual additions (3 each); rotary in and out; one or two inputs and an output.
+    plain, gated = small_model(), small_model(gated=True, kv_heads=2)
+    assert float(vector_bytes_per_token(plain, 1)) == 2 * (10 * 256 + 2 * 2 * 256 + 2 * 1024)
+    assert float(vector_bytes_per_token(gated, 1)) == 2 * (10 * 256 + 2 * (256 + 128) + 3 * 1024)
+
+
 def test_sequence_parallelism_splits_norms_and_residuals() -> None:
     model = small_model()
     whole = float(vector_bytes_per_token(model, 1))

@@ -39,7 +39,7 @@ def crossings(
     every = sorted((*THRESHOLDS, *extra), key=lambda threshold: threshold.flop)
 
     def at(flop: float, total: float) -> float | None:
-        return wall_clock_s * flop / total if 0 < flop <= total else None
+        return wall_clock_s * (flop / total) if 0 < flop <= total else None
 
     return tuple(
         Crossing(threshold, at(threshold.flop, model_flop), at(threshold.flop, executed_flop)) for threshold in every

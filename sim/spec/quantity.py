@@ -65,6 +65,13 @@ def refusal(rule: str, value: object = "", mend: str = "") -> PydanticCustomErro
     return PydanticCustomError("refusal", "{rule}", {"rule": rule, "value": str(value), "mend": mend})
 
 
+def refuse_truth(value: object) -> object:
+    """Refuse true and false where a number stands: pydantic takes them for 1 and 0."""
+    if isinstance(value, bool):
+        raise refusal("must be a number", str(value).lower())
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """Mark a float field as a quantity: `Annotated[float, Quantity("byte")]`."""

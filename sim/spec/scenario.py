@@ -10,7 +10,7 @@ from sim.errors import NotYetError
 from sim.spec import defaults
 from sim.spec.hardware import Accelerator, Fabric, Node, Slug
 from sim.spec.model_reference import beside_their_files
-from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal
+from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal, refuse_truth
 from sim.spec.workload import TrainingSpec
 
 NOT_YET = ("clusters", "pools", "services", "tools", "graphs", "trainings", "tenants", "policy", "targets")
@@ -23,7 +23,7 @@ class ClusterSpec(FrozenModel):
 
     accelerator: Slug | Accelerator
     """An accelerator of the catalogue, or one of your own."""
-    count: Annotated[int, Field(ge=1, le=100_000_000_000)]
+    count: Annotated[int, Field(ge=1, le=100_000_000_000), BeforeValidator(refuse_truth)]
     """Accelerators, spares included."""
     node: Slug | Node | None = None
     """Node; the accelerator's usual one where none is named."""
@@ -37,11 +37,11 @@ class ClusterSpec(FrozenModel):
     """Time until a failed node comes back; matters with spares only."""
     node_loss_share: Fraction = defaults.number("cluster.node_loss_share")
     """Share of interruptions that take a node away; matters with spares only."""
-    spares: Annotated[int, Field(ge=0)] = 0
+    spares: Annotated[int, Field(ge=0), BeforeValidator(refuse_truth)] = 0
     """Spare nodes inside the count; 0 means that spares stand outside and nobody waits for a repair."""
     price: UsdPerSecond | None = None
     """Price of one device; the list price of the catalogue where none is given."""
-    power_usage_effectiveness: Annotated[float, Field(ge=1, le=3)] = defaults.number(
+    power_usage_effectiveness: Annotated[float, Field(ge=1, le=3), BeforeValidator(refuse_truth)] = defaults.number(
         "cluster.power_usage_effectiveness"
     )
     """Site power over IT power (PUE)."""
@@ -85,7 +85,7 @@ class Scenario(FrozenModel):
     """A cluster of the catalogue, COUNTxACCELERATOR, or a mapping."""
     workloads: tuple[Annotated[Workload, BeforeValidator(read_workload)], ...]
     """What runs."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(refuse_truth)] = 0
     """Draws the luck of a simulated run."""
 
     @model_validator(mode="before")

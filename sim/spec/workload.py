@@ -13,7 +13,7 @@ from sim.spec.hardware import Slug
 from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
 from sim.spec.model_reference import FORMS, read_model
-from sim.spec.quantity import Bytes, BytesPerSecond, Fraction, FrozenModel, Quantity, Seconds, refusal
+from sim.spec.quantity import Bytes, BytesPerSecond, Fraction, FrozenModel, Quantity, Seconds, refusal, refuse_truth
 from sim.spec.short_forms import AlsoWritten, quantity
 
 MOST_FLOP, MOST_TOKENS = 1e36, 1e30
@@ -82,7 +82,7 @@ class TrainingSpec(FrozenModel):
     """How much to train: FLOP or tokens; may be left out where model and tokens say it."""
     model: ModelReference = defaults.name("training.model")
     """A model of the catalogue, 'hf: path/to/config.json', a shape of your own, or compute-optimal."""
-    params: Annotated[float, Field(ge=1e3, le=1e18)] | None = None
+    params: Annotated[float, Field(ge=1e3, le=1e18), BeforeValidator(refuse_truth)] | None = None
     """Parameters of a dense model of the usual proportions, instead of a model."""
     tokens: Annotated[float, Quantity("token", positive=True, at_most=MOST_TOKENS)] | None = None
     """Training tokens; with a model they decide the budget."""
@@ -90,7 +90,9 @@ class TrainingSpec(FrozenModel):
     """Scaling law that sizes a compute-optimal model."""
     precision: Literal["bf16", "fp16", "fp8"] = "bf16"
     """Precision recipe."""
-    sequence: Annotated[int, Field(ge=16, le=10_000_000)] = int(defaults.number("training.sequence"))
+    sequence: Annotated[int, Field(ge=16, le=10_000_000), BeforeValidator(refuse_truth)] = int(
+        defaults.number("training.sequence")
+    )
     """Tokens of one sequence."""
     batch: Annotated[float, Quantity("token", positive=True, at_most=MOST_BATCH)] = defaults.number("training.batch")
     """Tokens of one optimizer step."""

@@ -58,8 +58,6 @@ OPTIONS: dict[str, Option] = {
 
 MOST_CHARACTERS = 8000
 """Length of an argument; what is longer belongs into a scenario file."""
-MOST_TITLE = 200
-"""Characters of a scenario's name."""
 _EMPTY = "{schema_version: 1, name: question, cluster: {}, workloads: [{training: {}}]}"
 _COUNTED = re.compile(r"([0-9][0-9_,]*)\s*x\s*([a-z0-9][a-z0-9.-]*)", re.IGNORECASE)
 
@@ -177,4 +175,4 @@ def number_text(value: object, unit: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", " ").replace('"', " ")[:MOST_TITLE] + '"'
+    return '"' + text.replace("\\", " ").replace('"', " ") + '"'

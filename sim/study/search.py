@@ -98,7 +98,7 @@ def largest(seconds: Callable[[float], float], target_s: float, most: float) -> 
             where="the time of the question",
             mend="a longer time, or a smaller model",
         )
-    if low >= most * (1 - BRACKET) and most == MOST_FLOP:
+    if high == most == MOST_FLOP:
         raise UsageError(
             f"a budget is at most {MOST_FLOP:g} FLOP, and more than that fits",
             value=units.show(target_s, "second"),

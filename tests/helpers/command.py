@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 SIM = Path(sys.executable).parent / "sim"
@@ -44,6 +46,14 @@ def call(*arguments: str) -> Outcome:
     if isinstance(code, str):  # sys.exit("text") prints the text and exits with 1
         stderr.write(code)
     return Outcome(code if isinstance(code, int) else int(code is not None), stdout.getvalue(), stderr.getvalue())
+
+
+def printed(*arguments: str) -> dict[str, Any]:
+    """Give what a command prints with --json; fails when it fails."""
+    outcome = call(*arguments, "--json")
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    data: dict[str, Any] = json.loads(outcome.stdout)
+    return data
 
 
 def spawn(*arguments: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> Outcome:

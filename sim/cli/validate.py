@@ -27,7 +27,7 @@ TITLES = {
     "group": "source",
 }
 SOURCE = "group"
-LONGEST = 34
+LONGEST = 30
 """Characters of a name from a table."""
 ABOUT = {"training": "training steps", "collectives": "collectives", "runs": "whole runs"}
 
@@ -83,8 +83,8 @@ def _draw(report: Report) -> None:
     rows = total.n + total.skipped + total.infeasible
     missed = f", {total.skipped} skipped" if total.skipped else ""
     missed += f", {total.infeasible} without a layout that fits" if total.infeasible else ""
-    output.write(f"{total.n} of {rows} rows of {ABOUT[report.what]} predicted{missed}.")
-    output.write("Error = |predicted / measured - 1|; bias = median of predicted / measured, less 1.")
+    output.write(output.wrapped(f"{total.n} of {rows} rows of {ABOUT[report.what]} predicted{missed}.", ""))
+    output.write(output.wrapped("Error = |predicted / measured - 1|; bias = median of predicted / measured - 1.", ""))
     output.write("")
     for metric in report.metrics:
         _draw_scores(report, metric)

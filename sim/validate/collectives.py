@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from sim.cost.collectives import Collective, bus_factor, hierarchical_s, place_group
 from sim.cost.recipe import recipe
-from sim.errors import SimError
+from sim.errors import ScenarioError, SimError
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
 from sim.validate.machines import accelerator_of, cluster_of
@@ -80,6 +80,8 @@ def collectives(table: Path, group: str | None = None) -> Report:
         blank = Verdict(row.id, row.gpu, METRIC, "ok", gpu=chip_name(row.gpu), measured=measured)
         try:
             found = predict(row)
+        except ScenarioError:
+            raise  # a file of the catalogue is wrong, which is no fault of the row
         except SimError as error:
             verdicts.append(_skipped(blank, error.rule))
             continue

@@ -100,6 +100,9 @@ _COUNTS = frozenset(
     for field in fields(Configuration)
     if field.type == "int | None"  # text: annotations are not evaluated
 )
+_DEGREES = frozenset({"gpus", "gpus_per_node", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp"})
+MOST_DEGREES = 1_000_000
+"""As in a scenario."""
 CONFIGURATION_COLUMNS = tuple(field.name for field in fields(Configuration))
 COLUMNS = (*CONFIGURATION_COLUMNS, *METRIC_COLUMNS, *CONVENTION_COLUMNS, *UNREAD_COLUMNS)
 """Every column that a training table may have."""
@@ -116,7 +119,7 @@ def configuration(line: Line) -> Configuration:
     values: dict[str, object] = {}
     for column in CONFIGURATION_COLUMNS:
         if column in _COUNTS:
-            values[column] = line.count(column)
+            values[column] = line.count(column, MOST_DEGREES) if column in _DEGREES else line.count(column)
         elif column == "internode_gbps_per_gpu":
             values[column] = line.number_of(column)
         else:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.cost.transformer import require_dense
-from sim.errors import InfeasibleError, SimError
+from sim.errors import InfeasibleError, ScenarioError, SimError
 from sim.plan.training import prepare
 from sim.spec import catalog
 from sim.spec.scenario import ClusterSpec
@@ -65,6 +64,8 @@ def runs(table: Path, group: str | None = None, profile: str | None = None) -> R
         blank = Verdict(row.model, row.gpu, METRIC, "ok", gpu=row.gpu, kind=kind, plan="searched")
         try:
             predicted = predict(row, profile)
+        except ScenarioError:
+            raise  # a file of the catalogue is wrong, which is no fault of the row
         except InfeasibleError as error:
             verdicts.append(_without(blank, "infeasible", error.rule))
         except SimError as error:
@@ -96,7 +97,6 @@ def predict(row: RunRow, profile: str | None = None) -> float:
     sequence = defaults.sequence
     if found is not None:
         entry = catalog.load("models", found)
-        require_dense(entry)
         sequence = min(entry.max_positions or defaults.sequence, defaults.longest)
     spec = TrainingSpec(
         model=found or "compute-optimal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import NotYetError, ScenarioError
+from sim.errors import NotYetError
 from sim.spec import catalog
 from sim.spec.model import Experts, ModelShape
 from sim.validate.names import names
@@ -60,7 +60,7 @@ def _model(name: str, own: tuple[int | None, ...], mixture: tuple[int | None, ..
     try:
         return ModelShape(**values | {"name": SHAPE_NAME})
     except ValueError as error:
-        raise ScenarioError(f"the columns of a model contradict each other: {_first(error)}", name) from None
+        raise MissingError(f"the columns of a model contradict each other: {_first(error)}", name) from None
 
 
 def _known(name: str, hidden: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sim.errors import CatalogError, InfeasibleError, SimError, UsageError
+from sim.errors import CatalogError, InfeasibleError, ScenarioError, SimError, UsageError
 from sim.spec import catalog
 from sim.spec.validate import near
 from sim.validate.machines import NO_PROFILE
@@ -100,6 +100,8 @@ def _outcome(row: Configuration, profile: str | None) -> Prediction | SimError:
 def _predicted(row: Configuration, profile: str | None) -> Prediction | SimError:
     try:
         return predict(row, profile)
+    except ScenarioError:
+        raise  # a file of the catalogue is wrong, which is no fault of the row
     except SimError as error:
         return error
 

@@ -19,6 +19,10 @@ MAX_BYTES = 64 * 2**20
 """A table is read whole; the largest of the project's own is a tenth of this."""
 MAX_FIELD = 100_000
 """Characters of one field."""
+MAX_COUNT = 10_000_000
+"""No count of a table is larger: ten times the longest sequence in use."""
+MAX_SHOWN = 60
+"""Characters of a wrong field that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Line:
         """Give the text of a column; empty where it is blank."""
         return self.values.get(column, "")
 
-    def count(self, column: str) -> int | None:
-        """Give a whole number of at least 0, also written 8.0 or 2e3; none where it is blank.
+    def count(self, column: str, most: int = MAX_COUNT) -> int | None:
+        """Give a whole number from 0 to ``most``, also written 8.0 or 2e3; none where it is blank.
 
         Raises:
             ScenarioError: the field is something else.
@@ -47,6 +51,8 @@ class Line:
             return None
         if value != int(value):
             raise self.wrong(column, "must be a whole number")
+        if value > most:
+            raise self.wrong(column, f"must be at most {most:,}")
         return int(value)
 
     def number_of(self, column: str) -> float | None:
@@ -77,9 +83,6 @@ class Line:
             f"{self.file}:{self.number}:{place}",
             "mend the field, or leave it blank; the third number counts the columns of the table",
         )
-
-
-MAX_SHOWN = 60
 
 
 def read(path: Path, known: Sequence[str], required: Sequence[str]) -> tuple[Line, ...]:

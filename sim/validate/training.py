@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -86,6 +87,8 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
         plan = "given"
         layouts = [_given(row, work, wish)]
     best = _best(work, setting, layouts, must_fit=plan == "searched")
+    if not 0.0 < best.step_s < math.inf or not 0.0 < best.memory_bytes < math.inf:
+        raise MissingError("no finite time comes out of these sizes: the columns contradict each other")
     return Prediction(
         step_s=best.step_s,
         memory_bytes=best.memory_bytes,
@@ -138,7 +141,8 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
     dp = wish.dp or devices // (tp * pp * cp)
     if dp < 1 or tp * pp * cp * dp != devices:
         raise MissingError("gpus is not tp x pp x cp x dp: the columns contradict each other")
-    if pp > work.model.layers:
+    virtual_stages = 1 if pp == 1 else wish.virtual_stages
+    if pp > work.model.layers or pp * ((virtual_stages or 1) - 1) >= work.model.layers:
         raise MissingError("more pipeline stages than layers: the columns contradict each other")
     batches = [wish.micro_batch] if wish.micro_batch else _micro_batches(work.global_batch, dp)
     rows = []
@@ -146,7 +150,7 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
         micro_batches = work.global_batch / (dp * micro)
         if micro_batches < 1:
             continue
-        stages = [wish.virtual_stages] if wish.virtual_stages else _virtual_stages(row, work, pp, micro_batches)
+        stages = [virtual_stages] if virtual_stages else _virtual_stages(row, work, pp, micro_batches)
         rows += [
             single(
                 tp=tp,

@@ -1,0 +1,84 @@
+"""How good the predictions are on the published rows: floors and bounds a little beyond what was measured.
+
+A change of the cost model that makes them worse has to say so here.
+"""
+
+import time
+
+import pytest
+
+from sim.validate.collectives import collectives
+from sim.validate.report import Report
+from sim.validate.runs import runs
+from sim.validate.score import Score
+from sim.validate.steps import training
+from tests.helpers.shared_data import SHARED, shared_rows
+
+MOST_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def steps() -> Report:
+    shared_rows("truth/training.csv")
+    begin = time.process_time()
+    report = training(SHARED / "truth" / "training.csv")
+    assert time.process_time() - begin < MOST_SECONDS
+    return report
+
+
+def within(score: Score, n: int, median: float, p90: float, bias: float) -> None:
+    assert score.n >= n
+    assert score.median_ape is not None
+    assert score.p90_ape is not None
+    assert score.bias is not None
+    assert score.median_ape < median
+    assert score.p90_ape < p90
+    assert abs(score.bias) < bias
+
+
+def test_every_row_is_predicted_or_says_why(steps: Report) -> None:
+    rows = shared_rows("truth/training.csv")
+    assert [row.id for row in steps.of()] == [row["id"] for row in rows]
+    assert all(row.reason for row in steps.of() if row.status != "ok")
+    assert all(row.predicted and row.measured for row in steps.of() if row.status == "ok")
+
+
+def test_step_time(steps: Report) -> None:
+    within(steps.score(), n=735, median=0.13, p90=0.34, bias=0.12)
+    within(steps.by("plan")["given"], n=720, median=0.13, p90=0.34, bias=0.12)
+
+
+@pytest.mark.parametrize(
+    ("group", "n", "median", "p90"),
+    [
+        ("nvidia-dgxc-benchmarking", 161, 0.075, 0.26),
+        ("nvidia-megatron-lm", 20, 0.04, 0.15),
+        ("mosaic-llm-foundry", 130, 0.10, 0.23),
+        ("vtrain", 109, 0.08, 0.50),
+        ("nvidia-megatron-bridge", 71, 0.12, 0.25),
+    ],
+)
+def test_step_time_by_source(steps: Report, group: str, n: int, median: float, p90: float) -> None:
+    within(steps.by("group")[group], n, median, p90, bias=0.13)
+
+
+def test_operators_alone() -> None:
+    shared_rows("truth/training.csv")
+    within(training(SHARED / "truth" / "training.csv", profile="none").score(), 735, median=0.165, p90=0.41, bias=0.17)
+
+
+def test_peak_memory(steps: Report) -> None:
+    within(steps.score("peak_mem_gib"), n=82, median=0.11, p90=0.33, bias=0.08)
+
+
+def test_collectives() -> None:
+    shared_rows("truth/collectives.csv")
+    report = collectives(SHARED / "truth" / "collectives.csv")
+    assert report.score().n >= 166
+    within(report.by("kind")["inside a domain, 1 MiB and more"], n=103, median=0.07, p90=0.39, bias=0.06)
+
+
+def test_whole_runs() -> None:
+    shared_rows("truth/run_totals.csv")
+    report = runs(SHARED / "truth" / "run_totals.csv")
+    within(report.by("kind")["not contradicted"], n=20, median=0.33, p90=0.62, bias=0.33)

@@ -13,7 +13,7 @@ from sim.plan.resolve import resolve_cluster
 from sim.spec import catalog
 from sim.spec.quantity import Sourced
 from sim.spec.scenario import ClusterSpec
-from sim.validate.names import names
+from sim.validate.names import names, plain_name
 from sim.validate.rows import MissingError
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def setting_of(row: Configuration, profile: str | None = None) -> Setting:
 
 
 def origin_of(row: Configuration) -> str:
-    """Give the source group and the publication of a row: the id up to its first hyphen."""
-    return f"{row.source_group}/{row.id.partition('-')[0]}"
+    """Give source group, publication (the id up to its first hyphen) and model of a row."""
+    return f"{row.source_group}/{row.id.partition('-')[0]}/{plain_name(row.model)}"
 
 
 def accelerator_of(gpu: str) -> Accelerator:

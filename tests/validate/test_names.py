@@ -54,10 +54,11 @@ def test_the_last_rule_of_each_list_matches_all() -> None:
 
 
 def test_software_goes_by_source_and_publication() -> None:
-    assert names().software("nvidia-megatron-lm/narayanan21", "ampere").profile == "megatron-2021"
-    assert names().software("nvidia-megatron-lm/korthikanti22", "ampere").profile == "megatron-2022"
-    assert names().software("nvidia-megatron-lm/mlm", "hopper").profile == "megatron-core"
-    assert names().software("mosaic-llm-foundry/mosaic", "hopper").profile == "llm-foundry"
+    assert names().software("nvidia-megatron-lm/narayanan21/gpt-1t", "ampere").profile == "megatron-2021"
+    assert names().software("nvidia-megatron-lm/korthikanti22/gpt-175b", "ampere").profile == "megatron-2022"
+    assert names().software("nvidia-megatron-lm/mlm/gpt-16b", "hopper").profile == "megatron-core"
+    assert names().software("mosaic-llm-foundry/mosaic/mpt-7b", "hopper").profile == "llm-foundry"
+    assert names().software("dgxc/dgxc/llama2-70b-(maxtext-jax)", "hopper").profile == "fsdp"
 
 
 @pytest.mark.parametrize(

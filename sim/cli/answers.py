@@ -18,10 +18,14 @@ from sim.study.ask import OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rich.table import Table
+
     from sim.results.answer import Answer
 
 
 _THRESHOLD_MEND = "write it like --threshold 5e25, or mine=5e25"
+DISPENSABLE = ("ETTR", "M device-h", "energy", "MFU")
+"""Columns of a table that are left out where it is too wide, in this order; JSON and CSV have all."""
 Settings: TypeAlias = dict[str, Any]
 """Keyword arguments of the Python questions."""
 
@@ -103,29 +107,46 @@ def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, Se
 
 
 def _draw_table(answers: Sequence[Answer]) -> None:
-    """Print several answers side by side, then the sentence of each."""
-    longest_s = max(answer.wall_clock_s.expected for answer in answers)
-    unit_s, unit = time_unit(longest_s)
-    drawing = output.table()
-    drawing.add_column("cluster")
-    for heading in (unit, "80 % interval", "MFU", "ETTR", "M device-h", "energy", "cost"):
-        drawing.add_column(heading, justify="right")
-    for answer in answers:
-        wall = answer.wall_clock_s
-        drawing.add_row(
-            f"{answer.plan['devices']:,}x{answer.cluster}",
-            amount(wall.expected / unit_s),
-            f"{amount(wall.p10 / unit_s)}-{amount(wall.p90 / unit_s)}",
-            f"{answer.utilization.mfu_run:.0%}",
-            f"{answer.utilization.ettr:.0%}",
-            amount(answer.device_hours / 1e6),
-            "-" if answer.energy_j is None else units.show(answer.energy_j, "joule"),
-            "-" if answer.cost_usd is None else units.show(answer.cost_usd, "usd"),
-        )
+    """Print several answers side by side, then the sentence of each; a narrow terminal shows fewer columns."""
+    columns = _columns(answers)
+    drawing = _table(columns)
+    for heading in DISPENSABLE:
+        if output.fits(drawing):
+            break
+        del columns[heading]
+        drawing = _table(columns)
     output.draw(drawing, folds=False)
     output.write("")
     for answer in answers:
         output.write(output.wrapped(answer.sentence, ""))
+
+
+def _columns(answers: Sequence[Answer]) -> dict[str, list[str]]:
+    unit_s, unit = time_unit(max(answer.wall_clock_s.expected for answer in answers))
+    walls = [answer.wall_clock_s for answer in answers]
+    return {
+        "cluster": [f"{answer.plan['devices']:,}x{answer.cluster}" for answer in answers],
+        unit: [amount(wall.expected / unit_s) for wall in walls],
+        "80 % interval": [f"{amount(wall.p10 / unit_s)}-{amount(wall.p90 / unit_s)}" for wall in walls],
+        "MFU": [f"{answer.utilization.mfu_run:.0%}" for answer in answers],
+        "ETTR": [f"{answer.utilization.ettr:.0%}" for answer in answers],
+        "M device-h": [amount(answer.device_hours / 1e6) for answer in answers],
+        "energy": [_shown(answer.energy_j, "joule") for answer in answers],
+        "cost": [_shown(answer.cost_usd, "usd") for answer in answers],
+    }
+
+
+def _table(columns: Mapping[str, list[str]]) -> Table:
+    drawing = output.table()
+    for index, heading in enumerate(columns):
+        drawing.add_column(heading, justify="right" if index else "left")
+    for row in zip(*columns.values(), strict=True):
+        drawing.add_row(*row)
+    return drawing
+
+
+def _shown(value: float | None, dimension: str) -> str:
+    return "-" if value is None else units.show(value, dimension)
 
 
 def _csv(machines: Sequence[str], answers: Sequence[Answer]) -> str:

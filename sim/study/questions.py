@@ -132,8 +132,7 @@ def howmany(
         nodes = fewest(seconds, target_s, least, most, begin=nodes)
     if nodes is None:
         raise _too_few_spares(cluster, target_s)
-    counted = cluster.model_copy(update={"count": nodes * node})
-    answered = scenario.model_copy(update={"cluster": counted})
+    answered = _scenario(asked, flags=flags, on=f"{nodes * node}x{on}")
     prediction = predict(answered, seeds)
     spread_s = prediction.interval.spread
     sentence = words.how_many(prediction.prepared, spread_s, target_s)
@@ -187,8 +186,7 @@ def howmuch(
         target_s,
         min(target_s * resolved.spec.count * peak, MOST_FLOP),
     )
-    workload = scenario.workloads[0].model_copy(update={"training": with_flop(flop)})
-    answered = scenario.model_copy(update={"workloads": (workload,)})
+    answered = _scenario(asked, flags=flags, budget=f"{flop!r} FLOP")
     prediction = predict(answered, seeds)
     inverse = _inverse_spread(prediction, flop)
     sentence = words.how_much(prediction.prepared, inverse, target_s)

@@ -33,6 +33,8 @@ class Layouts:
     """What replicas share: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too (FSDP)."""
     sequence_parallel: Counts
     """1: norms and residuals are split over the tensor-parallel group as well; 0: each device repeats them."""
+    expert_parallel: Counts
+    """Devices that share the experts of a layer, out of tensor x context x data parallel; 0 for a dense model."""
 
     def __len__(self) -> int:
         """Count the layouts."""
@@ -50,13 +52,25 @@ class Layouts:
         replicas: Counts = self.data_parallel * self.context_parallel
         return replicas
 
+    @property
+    def expert_devices(self) -> Counts:
+        """Devices that share the experts of a layer; 1 where nothing says so."""
+        devices: Counts = np.maximum(self.expert_parallel, 1)
+        return devices
+
+    @property
+    def expert_replicas(self) -> Counts:
+        """Devices that hold the same experts of a layer, what ZeRO splits them over: expert data parallel."""
+        replicas: Counts = self.tensor_parallel * self.replicas / self.expert_devices
+        return replicas
+
     def take(self, index: Counts) -> Layouts:
         """Give the layouts at these positions."""
         return Layouts(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def row(self, index: int) -> dict[str, int | str]:
-        """Give one layout by the names that users type."""
-        return {
+        """Give one layout by the names that users type; ``ep`` where the model has experts."""
+        row: dict[str, int | str] = {
             "tp": int(self.tensor_parallel[index]),
             "pp": int(self.pipeline_parallel[index]),
             "virtual_stages": int(self.virtual_stages[index]),
@@ -67,6 +81,9 @@ class Layouts:
             "zero_stage": int(self.zero_stage[index]),
             "sequence_parallel": int(self.sequence_parallel[index]),
         }
+        if self.expert_parallel[index]:
+            row["ep"] = int(self.expert_parallel[index])
+        return row
 
 
 def single(
@@ -80,6 +97,7 @@ def single(
     recompute: str = "none",
     zero_stage: int = 1,
     sequence_parallel: bool = True,
+    ep: int = 0,
 ) -> Layouts:
     """Make a set of one layout; sequence parallelism means nothing without tensor parallelism.
 
@@ -89,5 +107,5 @@ def single(
     [16384]
     """
     split = int(sequence_parallel and tp > 1)
-    values = (tp, pp, virtual_stages, cp, dp, micro_batch, RECOMPUTE.index(recompute), zero_stage, split)
+    values = (tp, pp, virtual_stages, cp, dp, micro_batch, RECOMPUTE.index(recompute), zero_stage, split, ep)
     return Layouts(*(np.array([value]) for value in values))

@@ -52,6 +52,10 @@ class Software:
     """Share of gradient and parameter communication that may hide behind compute."""
     pipeline_overlap: float
     """Share of stage-to-stage transfers hidden under interleaved 1F1B; plain 1F1B hides none."""
+    expert_parallel_overlap: float
+    """Share of the exchange of tokens between experts hidden behind compute, inside a scale-up domain only."""
+    expert_imbalance: float
+    """Tokens of the fullest device of an expert-parallel group over their mean."""
     launch_s: float
     """Host time to launch one kernel."""
     step_host_s: float

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sim.cost.experts import expert_share, kept_elements, routed_weights
 from sim.cost.layout import RECOMPUTE, Counts, Layouts
 from sim.cost.schedules import chunks_in_flight
 from sim.cost.stages import last_stage_layers, most_layers
@@ -91,12 +92,13 @@ def per_device(
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054) for states; Korthikanti et al. 2022 (arXiv:2205.05198) for
     activations with sequence parallelism, counted operator by operator so that grouped keys and gated feed-forward
     are right; Narayanan et al. 2021 for the micro-batches in flight.
-    Valid for: dense transformers under 1F1B and interleaved 1F1B.
+    Valid for: transformers under 1F1B and interleaved 1F1B; every layer weighs as the mean one does.
     """
     tensor, stages, virtual = layouts.tensor_parallel, layouts.pipeline_parallel, layouts.virtual_stages
     most = most_layers(model.layers, stages, virtual)
     least = last_stage_layers(model.layers, stages, virtual)
     in_first, in_last = stage_parameters(model, layouts, most, least)
+    experts = routed_weights(model, layouts.expert_devices)
 
     tokens = layouts.micro_batch * float(sequence) / layouts.context_parallel
     micro_batches = global_batch / (layouts.data_parallel * layouts.micro_batch)
@@ -109,8 +111,9 @@ def per_device(
     held_last = chunks_in_flight(stages, virtual, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
 
     alone = stages == 1
-    first = _stage(model, recipe, rules, layouts, in_first, np.where(alone, held_first + logits, held_first))
-    last = _stage(model, recipe, rules, layouts, in_last, held_last)
+    held_first = np.where(alone, held_first + logits, held_first)
+    first = _stage(model, recipe, rules, layouts, in_first, most * experts, held_first)
+    last = _stage(model, recipe, rules, layouts, in_last, least * experts, held_last)
     last_is_fuller = ~alone & (last.total_bytes > first.total_bytes)
     return Memory(
         *(np.where(last_is_fuller, getattr(last, field.name), getattr(first, field.name)) for field in fields(Memory))
@@ -118,19 +121,19 @@ def per_device(
 
 
 def stage_parameters(model: ModelShape, layouts: Layouts, most: Numbers, least: Numbers) -> tuple[Floats, Floats]:
-    """Count the parameters of one device of the first and of the last stage, without ZeRO's split.
+    """Count the parameters of one device of the first and of the last stage, routed experts and ZeRO's split apart.
 
     A tied head shares the embedding where both are on one stage; elsewhere the last stage keeps a copy. Learned
     positions are not split over the tensor-parallel group.
 
     Args:
-        model: a dense transformer.
+        model: the shape.
         layouts: the layouts.
         most: layers of the first stage, the fullest.
         least: layers of the last stage.
 
     Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3; Narayanan et al. 2021 for tied embeddings in pipelines.
-    Valid for: dense transformers with a vocabulary-parallel embedding and head.
+    Valid for: a vocabulary-parallel embedding and head.
     """
     tensor = layouts.tensor_parallel
     layer = layer_weights(model, tensor)
@@ -151,12 +154,14 @@ def activation_bytes_per_token(
     and activation outputs, and the score matrix of an unfused attention kernel); full: the layer's input alone.
 
     Source: Korthikanti et al. 2022, equations 2 to 6, by operator.
-    Valid for: dense layers; without dropout where attention is fused (its two masks are 2 of the paper's 34 bytes).
+    Valid for: the mean of all layers, with loads balanced over experts; without dropout where attention is fused (its
+    two masks are 2 of the paper's 34 bytes).
     """
     element, tensor = recipe.activation_bytes, layouts.tensor_parallel
     width = _residual_width(model, layouts)
     whole = _whole_layer_bytes(model, recipe, rules, layouts, sequence)
-    cheap = element * (2 * width + model.ffn_hidden / tensor)
+    dense = (1.0 - expert_share(model)) * model.ffn_hidden
+    cheap = element * (2 * width + (dense + kept_elements(model)[1]) / tensor)
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(
         np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, element * width, kept))
@@ -164,10 +169,20 @@ def activation_bytes_per_token(
 
 
 def _stage(
-    model: ModelShape, recipe: Recipe, rules: MemoryRules, layouts: Layouts, parameters: Floats, activations: Floats
+    model: ModelShape,
+    recipe: Recipe,
+    rules: MemoryRules,
+    layouts: Layouts,
+    parameters: Floats,
+    experts: Numbers,
+    activations: Floats,
 ) -> Memory:
-    """Join the states and the activations of one stage."""
-    weights, gradients, optimizer = _states(model, recipe, layouts, parameters)
+    """Join the states and the activations of one stage; its experts are shared out over replicas of their own."""
+    weights, gradients, optimizer = _states(recipe, layouts, parameters, layouts.replicas, *_units(model, layouts))
+    if model.experts is not None:
+        unit = routed_weights(model, layouts.expert_devices)
+        of_experts = _states(recipe, layouts, np.asarray(experts), layouts.expert_replicas, unit, 0.0)
+        weights, gradients, optimizer = weights + of_experts[0], gradients + of_experts[1], optimizer + of_experts[2]
     reserve = rules.reserve_bytes + rules.fragmentation * activations
     return Memory(weights, gradients, optimizer, activations, reserve)
 
@@ -177,10 +192,20 @@ def _whole_layer_bytes(
 ) -> Floats:
     """Count inputs of two norms, two blocks, attention and its output product, feed-forward and activation."""
     tensor, width = layouts.tensor_parallel, _residual_width(model, layouts)
-    split = (2 * model.heads + 2 * model.kv_heads) * model.head_dim + (3 if model.gated else 2) * model.ffn_hidden
+    feed_forward = (1.0 - expert_share(model)) * (3 if model.gated else 2) * model.ffn_hidden
+    split = _attention_elements(model) + feed_forward + kept_elements(model)[0]
     masks = 0.0 if rules.flash_attention else 2 * width
     scores = _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(recipe.activation_bytes * (4 * width + split / tensor) + masks + scores)
+
+
+def _attention_elements(model: ModelShape) -> float:
+    """Count queries, keys, values and the output; of latent attention also what they are unfolded from."""
+    mla = model.mla
+    if mla is None:
+        return (2 * model.heads + 2 * model.kv_heads) * model.head_dim
+    unfolded = model.heads * (2 * (mla.nope_dim + mla.rope_dim) + 2 * mla.value_dim)
+    return unfolded + 2 * mla.q_rank + 2 * mla.kv_rank + mla.rope_dim
 
 
 def _residual_width(model: ModelShape, layouts: Layouts) -> Floats:
@@ -193,15 +218,20 @@ def _score_bytes_per_token(model: ModelShape, rules: MemoryRules, tensor: Counts
     return 0.0 if rules.flash_attention else 5.0 * model.heads * sequence / tensor
 
 
-def _states(model: ModelShape, recipe: Recipe, layouts: Layouts, parameters: Floats) -> tuple[Floats, Floats, Floats]:
-    """Give weights, gradients and optimizer state of one device in bytes.
+def _units(model: ModelShape, layouts: Layouts) -> tuple[Numbers, Numbers]:
+    """Give what ZeRO brings together at once: the weights of a layer, and those of the embedding."""
+    return layer_weights(model, layouts.tensor_parallel), model.vocab * model.hidden / layouts.tensor_parallel
+
+
+def _states(
+    recipe: Recipe, layouts: Layouts, parameters: Floats, shards: Counts, layer: Numbers, embedding: Numbers
+) -> tuple[Floats, Floats, Floats]:
+    """Give weights, gradients and optimizer state of one device in bytes, split over so many shards.
 
     What ZeRO splits comes together for a while: gradients (stage 2) of one layer until they are reduced, weights
     (stage 3) of the layer at work and of the next; the embedding is such a unit too (Zhao et al. 2023, section 3.2).
     """
-    shards, zero = layouts.replicas, layouts.zero_stage
-    layer = layer_weights(model, layouts.tensor_parallel)
-    embedding = model.vocab * model.hidden / layouts.tensor_parallel
+    zero = layouts.zero_stage
     gathered = np.minimum(np.maximum(GATHERED_LAYERS * layer, embedding), parameters)
     reduced = np.minimum(np.maximum(layer, embedding), parameters)
     held = np.where(zero >= WEIGHTS_SPLIT, np.minimum(parameters / shards + gathered, parameters), parameters)

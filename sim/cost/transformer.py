@@ -1,8 +1,10 @@
-"""What a dense transformer computes and moves, operator by operator: exact counts, no times.
+"""What a transformer computes and moves, operator by operator: exact counts, no times.
 
 One matrix element pair multiplied and added is 2 FLOP. *Model* FLOP are what the mathematics needs: every matrix
 product of the layers and of the LM head, the causal half of attention, twice the forward count for the backward
-pass, and no embedding look-up. Everything else (norms, rotary, softmax) is memory traffic here, not FLOP.
+pass, and no embedding look-up; of experts, those that a token visits. Everything else (norms, rotary, softmax) is
+memory traffic here, not FLOP. Layers of several kinds are joined in one *mean layer*: each operator counts by the
+share of the layers that have it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.cost.attention_shape import key_value_heads, score_width, spans
+from sim.cost.experts import EXPERT_KERNELS, expert_gemms, expert_share, expert_vector_elements, whole_token_gemms
+from sim.cost.gemm import Gemm
 from sim.errors import NotYetError
 
 if TYPE_CHECKING:
@@ -46,90 +51,107 @@ class FlopPerToken:
         return self.attention / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Gemm:
-    """A matrix product of one layer on one device: (rows x inner) times (inner x columns)."""
-
-    name: str
-    columns: Numbers
-    inner: Numbers
-
-
 def flop_per_token(model: ModelShape, sequence: int) -> FlopPerToken:
     """Count the model FLOP of one token in the forward pass.
 
     Args:
-        model: a dense transformer.
+        model: the shape.
         sequence: tokens of one sequence; attention grows with it.
 
     Returns:
-        FLOP (operations) per token; causal attention counts half of the square.
+        FLOP (operations) per token; causal attention counts half of the square, a sliding window its band, with the
+        diagonal as one half in both.
 
     Raises:
-        NotYetError: the model is not a dense transformer with full attention.
+        NotYetError: the model has layers that are not modelled yet.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473), appendix, with the causal half of attention and with grouped
-    keys and gated feed-forward counted as they are.
-    Valid for: dense decoder-only transformers.
+    keys, gated feed-forward, latent attention (arXiv:2405.04434, not absorbed) and visited experts as they are.
+    Valid for: decoder-only transformers with softmax attention.
 
     """
-    require_dense(model)
-    weights = sum(float(gemm.columns) * float(gemm.inner) for gemm in layer_gemms(model, 1))
-    attention = 2.0 * model.heads * model.head_dim * sequence
-    return FlopPerToken(
-        layers=2.0 * model.layers * weights,
-        attention=model.layers * attention,
-        head=2.0 * model.hidden * model.vocab,
-    )
+    require_modelled(model)
+    layers = sum(_products(model, gemm) for gemm in layer_gemms(model, 1))
+    layers += sum(_products(model, gemm) * visits for gemm, visits in _visited(model))
+    widths = 2.0 * model.heads * score_width(model)
+    attention = sum(round(share * model.layers) * widths * span for share, span in spans(model, sequence))
+    return FlopPerToken(layers=layers, attention=attention, head=2.0 * model.hidden * model.vocab)
+
+
+def square_attention_flop(model: ModelShape, sequence: int) -> float:
+    """Count attention forward for one token without its masks, in FLOP: what a kernel does that skips nothing.
+
+    Source: two s x s products per head, 2 FLOP a multiply-add.
+    """
+    return 4.0 * model.layers * model.heads * score_width(model) * sequence
 
 
 def layer_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
-    """List the weight products of one layer as one device of a tensor-parallel group sees them.
+    """List the weight products of the mean layer, routed experts apart, as one tensor-parallel device sees them.
 
     Column-parallel products split their columns, row-parallel ones their inner dimension; keys and values are
-    repeated where the group is larger than their number of heads.
+    repeated where the group is larger than their number of heads. What compresses a token (latent attention) or
+    routes it is not split: each device has all of its weights, and does it for its share of the tokens.
 
-    Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3.
+    Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3; DeepSeek-V2 (arXiv:2405.04434), section 2.1, for
+    latent attention in its training form.
     """
-    key_value_heads = np.maximum(model.kv_heads / tensor_parallel, 1.0)
-    query_width = model.heads * model.head_dim / tensor_parallel
     ffn_width = model.ffn_hidden / tensor_parallel
-    gates = 2 if model.gated_attention else 1
-    return (
-        Gemm("query, key, value", gates * query_width + 2 * key_value_heads * model.head_dim, model.hidden),
-        Gemm("attention output", model.hidden, query_width),
-        Gemm("feed-forward in", (2 if model.gated else 1) * ffn_width, model.hidden),
-        Gemm("feed-forward out", model.hidden, ffn_width),
+    dense = 1.0 - expert_share(model)
+    feed_forward = (
+        Gemm("feed-forward in", (2 if model.gated else 1) * ffn_width, model.hidden, dense),
+        Gemm("feed-forward out", model.hidden, ffn_width, dense),
     )
+    attention = _latent_gemms(model, tensor_parallel) if model.mla else _head_gemms(model, tensor_parallel)
+    return (*attention, *(feed_forward if dense else ()), *whole_token_gemms(model, tensor_parallel))
 
 
 def layer_weights(model: ModelShape, tensor_parallel: Numbers) -> Numbers:
-    """Count the weights of one layer that one device holds: matrices split, norms whole.
+    """Count the weights of the mean layer that one device holds, routed experts apart: matrices split, norms whole.
 
     Source: Shoeybi et al. 2019 (arXiv:1909.08053), section 3.
-    Valid for: dense layers; biases (below 0.02 % of a layer) are left out.
+    Valid for: biases (below 0.02 % of a dense layer) are left out.
     """
-    matrices = sum(gemm.columns * gemm.inner for gemm in layer_gemms(model, tensor_parallel))
+    gemms = layer_gemms(model, tensor_parallel)
+    matrices = sum(
+        gemm.share * gemm.columns * gemm.inner * (tensor_parallel if gemm.repeated else 1.0) for gemm in gemms
+    )
     return matrices + 2 * model.hidden
 
 
 def vector_bytes_per_token(
     model: ModelShape, tensor_parallel: Numbers, sequence_parallel: Numbers = 1.0, element_bytes: float = 2.0
 ) -> Numbers:
-    """Count the bytes that the memory-bound operators of one layer move forward, per token and device.
+    """Count the bytes that the memory-bound operators of the mean layer move forward, per token and device.
 
     Two norms (read, write), two residual additions (read two, write one), rotary embedding of queries and keys
-    (read, write), and the activation (reads its one or two inputs, writes one). Sequence parallelism (1, or 0 for
-    none) splits norms and residuals over the tensor-parallel group as well.
+    (read, write), and the activation (reads its one or two inputs, writes one). Latent attention joins the two parts
+    of each query and key instead, and norms the compressed vectors. Sequence parallelism (1, or 0 for none) splits
+    norms and residuals over the tensor-parallel group as well.
 
     Source: our count of operands; Korthikanti et al. 2022 (arXiv:2205.05198), section 4, for what is split.
     Valid for: one fused kernel per operator, operands in device memory.
     """
     norms_and_residuals = (2 * 2 + 2 * 3) * model.hidden
     shared_by = np.where(np.equal(sequence_parallel, 1), tensor_parallel, 1)
-    rotary = 2 * (model.heads + model.kv_heads) * model.head_dim
-    activation = (3 if model.gated else 2) * model.ffn_hidden
-    return element_bytes * (norms_and_residuals / shared_by + (rotary + activation) / tensor_parallel)
+    if model.mla:
+        joined = 2 * model.heads * (model.mla.nope_dim + model.mla.rope_dim)
+        rotary = 2 * (joined + model.mla.q_rank + model.mla.kv_rank)
+    else:
+        rotary = 2 * (model.heads + model.kv_heads) * model.head_dim
+    activation = (1.0 - expert_share(model)) * (3 if model.gated else 2) * model.ffn_hidden
+    split = rotary + activation + expert_vector_elements(model)
+    return element_bytes * (norms_and_residuals / shared_by + split / tensor_parallel)
+
+
+def kernels_per_layer(model: ModelShape) -> float:
+    """Count the kernels of the forward pass of the mean layer: products, attention, vector operators, experts.
+
+    Source: our count of operators, one kernel each.
+    """
+    products = sum(gemm.share for gemm in layer_gemms(model, 1))
+    routed = sum(gemm.share for gemm in expert_gemms(model)) + expert_share(model) * EXPERT_KERNELS
+    return products + 1 + VECTOR_KERNELS_PER_LAYER + routed
 
 
 VECTOR_KERNELS_PER_LAYER = 7
@@ -142,23 +164,55 @@ LOSS_BYTES_PER_LOGIT = 24.0
 """Cross-entropy on 16-bit logits with a 32-bit softmax: read 2, write 4, read 4 three times, write 4, write 2 back."""
 
 
-def require_dense(model: ModelShape) -> None:
+def require_modelled(model: ModelShape) -> None:
     """Refuse what this module does not count yet.
 
     Raises:
-        NotYetError: mixture of experts, latent attention, sliding windows or hybrid layers.
+        NotYetError: layers of linear attention.
 
     """
-    reason = None
-    if model.experts is not None:
-        reason = "a mixture of experts"
-    elif model.attention == "mla":
-        reason = "multi-head latent attention"
-    elif model.sliding_window is not None or any(kind != "full" for kind in model.layer_types or ()):
-        reason = "sliding windows or hybrid layers"
-    if reason is not None:
+    if model.linear is not None:
         raise NotYetError(
-            "training is modelled for dense transformers with full attention",
-            value=f"{model.name} has {reason}",
-            mend="use a dense model (sim list models), or give --step-time or --mfu with --params",
+            "training is modelled for softmax attention (full, sliding or latent)",
+            value=f"{model.name} has layers of linear attention, for whose kernels there is no measured curve",
+            mend="use another model (sim list models), or give --step-time or --mfu with --params",
         )
+
+
+def _products(model: ModelShape, gemm: Gemm) -> float:
+    """Count the FLOP of a product for one token in all layers that have it; whole numbers stay exact."""
+    return 2.0 * round(gemm.share * model.layers) * float(gemm.columns) * float(gemm.inner)
+
+
+def _visited(model: ModelShape) -> list[tuple[Gemm, int]]:
+    """List the products of one routed expert, and how many experts a token visits."""
+    return [(gemm, model.experts.top_k) for gemm in expert_gemms(model)] if model.experts else []
+
+
+def _head_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
+    query_width = model.heads * model.head_dim / tensor_parallel
+    gates = 2 if model.gated_attention else 1
+    columns = gates * query_width + 2 * key_value_heads(model, tensor_parallel) * model.head_dim
+    return (
+        Gemm("query, key, value", columns, model.hidden),
+        Gemm("attention output", model.hidden, query_width),
+    )
+
+
+def _latent_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
+    mla = model.mla
+    assert mla is not None
+    heads = model.heads / tensor_parallel
+    query_width = heads * (mla.nope_dim + mla.rope_dim)
+    query: tuple[Gemm, ...] = (Gemm("query", query_width, model.hidden),)
+    if mla.q_rank:
+        query = (
+            Gemm("query down", mla.q_rank / tensor_parallel, model.hidden, repeated=True),
+            Gemm("query up", query_width, mla.q_rank),
+        )
+    return (
+        *query,
+        Gemm("key, value down", (mla.kv_rank + mla.rope_dim) / tensor_parallel, model.hidden, repeated=True),
+        Gemm("key, value up", heads * (mla.nope_dim + mla.value_dim), mla.kv_rank),
+        Gemm("attention output", model.hidden, heads * mla.value_dim),
+    )

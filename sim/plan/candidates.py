@@ -36,9 +36,11 @@ CONTEXT = "context parallel splits a sequence into 2 x cp equal pieces"
 JOINED = "sequences are split (cp > 1) or joined (micro-batch > 1), not both, unless both are asked for"
 BATCH = "data parallel x micro-batch divides the batch"
 INTERLEAVING = "virtual stages need at least as many micro-batches as stages"
+EXPERTS = "expert parallel divides the experts and tensor x context x data parallel; a dense model has none"
 REPLICAS = "ZeRO needs two devices that hold the same part of the model"
 SEQUENCE = "sequence parallelism needs tensor parallelism, and tp x cp divides the sequence"
-RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, REPLICAS, SEQUENCE)
+SPLIT_TOKENS = f"{SEQUENCE}; experts under tensor parallelism need it"
+RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS)
 """In the order in which they are applied: a layout counts against the first that it breaks."""
 
 
@@ -57,6 +59,8 @@ class Space:
     """0 off, 1 on, ``WHEREVER_LEGAL`` for on where it is legal and off elsewhere."""
     data_parallel: tuple[int, ...]
     """The divisors of the global batch (``MOST_DATA_DEGREES`` of them at most), or the one that the user fixed."""
+    expert_parallel: tuple[int, ...]
+    """The divisors of the experts, or the one that the user fixed; 0 alone for a dense model."""
 
     @property
     def choices(self) -> tuple[tuple[int, int, int], ...]:
@@ -77,6 +81,7 @@ class Candidates:
     """Degrees of parallelism and micro-batch; what ``space`` says of the rest still multiplies them."""
     space: Space
     sequence: int
+    has_experts: bool
     illegal: dict[str, int]
     """Layouts by the first of ``RULES`` that they break; a rule that none breaks is absent."""
 
@@ -98,6 +103,10 @@ class Candidates:
 
     def _allowed(self, zero: int, split: int) -> Counts:
         allowed = np.asarray((self.degrees.replicas > 1) | (zero == min(self.space.zero_stage)))
+        if self.has_experts and split != 1:
+            # Tokens that each device of a tensor-parallel group has would reach their experts several times.
+            one = np.asarray(self.degrees.tensor_parallel == 1)
+            return allowed & (one | _can_split(self.degrees, self.sequence) if split == WHEREVER_LEGAL else one)
         return allowed & _can_split(self.degrees, self.sequence) if split == 1 else allowed
 
     def _with_choice(self, rows: Counts, zero: int, split: int, again: int) -> Layouts:
@@ -134,6 +143,7 @@ def space(
         zero_stage=_wished(wish.zero_stage, (0, 1, 2, 3) if every_choice else (1,)),
         sequence_parallel=_wished(None if split is None else int(split), (0, 1) if every_choice else (WHEREVER_LEGAL,)),
         data_parallel=_wished(wish.dp, _spread_out(divisors(global_batch))),
+        expert_parallel=_expert_degrees(model, wish.ep),
     )
 
 
@@ -153,7 +163,7 @@ def enumerate_layouts(
     that fit, since fewer replicas with all else equal are mostly slower. With ``fewer_from``, those that this leaves
     out, on at least so many devices.
     """
-    choices = len(space.choices)
+    choices = len(space.choices) * len(space.expert_parallel)
     illegal = dict.fromkeys(RULES, 0)
     tensor = [degree for degree in space.tensor_parallel if _divides_heads(model, degree)]
     others = (space.pipeline_parallel, space.virtual_stages, space.context_parallel, space.micro_batch)
@@ -180,11 +190,15 @@ def enumerate_layouts(
 
     tensor_axis, pipeline, virtual, context, micro = (axis[row] for axis in axes)
     none = np.zeros(len(row), dtype=np.int64)
-    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none)
+    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none, none)
+    choices = len(space.choices)
+    found, refused = _with_experts(found, space, model)
+    illegal[EXPERTS] = refused * choices
     alone = int(np.count_nonzero(found.replicas == 1))
     illegal[REPLICAS] = alone * sum(zero > min(space.zero_stage) for zero, _, _ in space.choices)
-    candidates = Candidates(found, space, sequence, illegal)
-    illegal[SEQUENCE] = len(found) * choices - illegal[REPLICAS] - candidates.legal
+    candidates = Candidates(found, space, sequence, model.experts is not None, illegal)
+    split = SEQUENCE if model.experts is None else SPLIT_TOKENS
+    illegal[split] = len(found) * choices - illegal[REPLICAS] - candidates.legal
     return replace(candidates, illegal={rule: count for rule, count in illegal.items() if count})
 
 
@@ -227,6 +241,17 @@ def _rules_of_data(axes: list[Counts], data: Counts, global_batch: int, devices:
     }
 
 
+def _with_experts(found: Layouts, space: Space, model: ModelShape) -> tuple[Layouts, int]:
+    """Repeat each layout with every legal expert-parallel degree, and count what is not legal."""
+    degrees = np.array(space.expert_parallel)
+    if model.experts is None:
+        return (found, 0) if not degrees.any() else (found.take(np.arange(0)), len(found))
+    devices = found.tensor_parallel * found.replicas
+    legal = (devices[:, None] % degrees == 0) & (model.experts.count % degrees == 0)
+    row, column = np.nonzero(legal)
+    return replace(found.take(row), expert_parallel=degrees[column]), int(np.count_nonzero(~legal))
+
+
 def _held(axes: list[Counts]) -> Counts:
     """Count the devices of one replica, for each combination (row)."""
     tensor, pipeline, _, context, _ = axes
@@ -259,6 +284,12 @@ def _spread_out(degrees: list[int]) -> tuple[int, ...]:
 
 def _context_degrees(sequence: int) -> tuple[int, ...]:
     return tuple(degree for degree in CONTEXT_PARALLEL if degree == 1 or sequence // degree >= LEAST_TOKENS)
+
+
+def _expert_degrees(model: ModelShape, wish: int | None) -> tuple[int, ...]:
+    if model.experts is None:
+        return (0,) if wish in (None, 1) else (wish,)
+    return _wished(wish, tuple(divisors(model.experts.count)))
 
 
 def _wished(wish: int | None, values: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from sim.cost.memory import per_device
 from sim.cost.recipe import recipe
 from sim.cost.training import Work
-from sim.cost.transformer import require_dense
+from sim.cost.transformer import require_modelled
 from sim.errors import SimError
 from sim.plan import machine as machines
 from sim.plan.candidates import WHEREVER_LEGAL, enumerate_layouts, space
@@ -80,7 +80,7 @@ class _Question:
     def of(cls, cluster: str | ClusterSpec, training: TrainingSpec) -> _Question:
         resolved = resolve_cluster(cluster)
         amounts = resolve_training(training)
-        require_dense(amounts.model)
+        require_modelled(amounts.model)
         work = Work(amounts.model, recipe(training.precision), training.sequence, amounts.global_batch)
         machine = machines.build(resolved, work.recipe)
         software = machines.software(training.profile, resolved.accelerator, work.recipe)
@@ -202,7 +202,7 @@ def _changes(asked: _Question, fewest: int | None) -> Iterator[Change]:
 def _of_layout(asked: _Question) -> Iterator[Change]:
     """Change one degree that the user fixed, or leave it to the search."""
     smaller: dict[str, object] = {"micro_batch": 1, "recompute": "full", "sequence_parallel": True, "zero_stage": 3}
-    free = dict.fromkeys(("tp", "pp", "cp", "dp", "virtual_stages"))
+    free = dict.fromkeys(("tp", "pp", "cp", "dp", "ep", "virtual_stages"))
     for name, value in (smaller | free).items():
         fixed = getattr(asked.wish, name)
         if fixed is None or fixed == value:

@@ -106,6 +106,8 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
         tensor_parallel_overlap=entry.tensor_parallel_overlap.value,
         data_parallel_overlap=entry.data_parallel_overlap.value,
         pipeline_overlap=entry.pipeline_overlap.value,
+        expert_parallel_overlap=entry.expert_parallel_overlap.value if entry.expert_parallel_overlap else 0.0,
+        expert_imbalance=1.0 + (entry.expert_imbalance.value if entry.expert_imbalance else 0.0),
         launch_s=entry.launch_s.value,
         step_host_s=entry.step_host_s.value,
         memory=MemoryRules(

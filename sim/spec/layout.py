@@ -32,3 +32,6 @@ class LayoutSpec(FrozenModel):
     """What replicas share instead of each keeping it: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too."""
     sequence_parallel: bool | None = None
     """Whether norms and residuals are split over the tensor-parallel group as well."""
+    # Left out of records where nobody gives it: those of dense runs stay as they were.
+    ep: Degree | None = Field(default=None, exclude_if=lambda degree: degree is None)
+    """Expert parallel: devices that share the experts of a layer, out of tensor x context x data parallel."""

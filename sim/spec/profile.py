@@ -44,6 +44,10 @@ class Profile(FrozenModel):
     """Share of gradient reduction and parameter gathering that may hide behind compute."""
     pipeline_overlap: SourcedFraction
     """Share of stage-to-stage transfers hidden under interleaved 1F1B."""
+    expert_parallel_overlap: SourcedFraction | None = None
+    """Share of the tokens' way to experts and back hidden behind compute, inside a scale-up domain; none: nothing."""
+    expert_imbalance: SourcedFraction | None = None
+    """Tokens of the fullest device of an expert-parallel group above their mean, as a share; none: balanced."""
     attention_kernel: Literal["flash", "unfused"]
     """Whether attention runs in one fused kernel or writes its score matrix to memory."""
     launch_s: SourcedSeconds

@@ -91,6 +91,8 @@ def ideal_software(*, flash: bool = True, **changes: Any) -> Software:
         tensor_parallel_overlap=0.0,
         data_parallel_overlap=0.0,
         pipeline_overlap=0.0,
+        expert_parallel_overlap=0.0,
+        expert_imbalance=1.0,
         launch_s=0.0,
         step_host_s=0.0,
         memory=MemoryRules(reserve_bytes=0.0, fragmentation=0.0, flash_attention=flash),

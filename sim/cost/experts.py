@@ -1,0 +1,110 @@
+"""Layers with experts: their products, weights and memory traffic; exact counts, no times.
+
+An expert is never split: ``ep`` devices of the tensor x context x data-parallel group hold count / ep experts each, and
+every device sends each of its tokens to the experts that it is routed to (expert tensor parallel 1, "folding").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.cost.gemm import Gemm
+
+if TYPE_CHECKING:
+    from sim.cost.roofline import Numbers
+    from sim.spec.model import ModelShape
+
+EXPERT_KERNELS = 6
+"""Kernels of a layer with experts beside its products: scores, choice, permutation, dispatch, combination and back."""
+ROUTER_BYTES_PER_EXPERT = 12.0
+"""Of a token: scores in 32 bit, written by the router, read and written once by the choice."""
+
+
+def expert_share(model: ModelShape) -> float:
+    """Give the share of the layers that have experts.
+
+    Source: the shape.
+    """
+    return model.expert_layers / model.layers
+
+
+def expert_gemms(model: ModelShape) -> tuple[Gemm, ...]:
+    """List the products of one routed expert; none for a dense model.
+
+    Source: Fedus et al. 2021 (arXiv:2101.03961), section 2: an expert is a feed-forward layer.
+    """
+    experts = model.experts
+    if experts is None:
+        return ()
+    share, width = expert_share(model), (2 if model.gated else 1) * experts.ffn_hidden
+    return (
+        Gemm("expert in", width, model.hidden, share),
+        Gemm("expert out", model.hidden, experts.ffn_hidden, share),
+    )
+
+
+def whole_token_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
+    """List the products of an expert layer that every token goes through: the router and the shared experts.
+
+    Source: Dai et al. 2024 (arXiv:2401.06066), section 3.2, for shared experts.
+    """
+    experts = model.experts
+    if experts is None:
+        return ()
+    share = expert_share(model)
+    router = Gemm("router", experts.count / tensor_parallel, model.hidden, share, repeated=True)
+    if not experts.shared:
+        return (router,)
+    width = experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden) / tensor_parallel
+    gates = 2 if model.gated else 1
+    return (
+        router,
+        Gemm("shared experts in", gates * width, model.hidden, share),
+        Gemm("shared experts out", model.hidden, width, share),
+    )
+
+
+def routed_weights(model: ModelShape, expert_parallel: Numbers) -> Numbers:
+    """Count the weights of routed experts that one device holds for the mean layer.
+
+    Source: Lepikhin et al. 2020 (arXiv:2006.16668), section 3.1: experts are spread over devices, each whole.
+    """
+    if model.experts is None:
+        return 0.0
+    one = sum(float(gemm.columns) * float(gemm.inner) * gemm.share for gemm in expert_gemms(model))
+    return one * model.experts.count / expert_parallel
+
+
+def expert_vector_elements(model: ModelShape, element_bytes: float = 2.0) -> float:
+    """Count the elements that the memory-bound operators of expert layers move forward, per token of the mean layer.
+
+    The activation of every visited and shared expert; the permutation of tokens (one read, a copy written for each
+    visit) and back; the scores of the router.
+
+    Source: our count of operands.
+    Valid for: one fused kernel per operator, operands in device memory.
+    """
+    experts = model.experts
+    if experts is None:
+        return 0.0
+    inner = experts.top_k * experts.ffn_hidden + experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
+    moved = (3 if model.gated else 2) * inner + 2 * (1 + experts.top_k) * model.hidden
+    return expert_share(model) * (moved + experts.count * ROUTER_BYTES_PER_EXPERT / element_bytes)
+
+
+def kept_elements(model: ModelShape) -> tuple[float, float]:
+    """Count what expert layers keep of a token for the backward pass, on average over all layers.
+
+    Returns:
+        Elements in all (a copy of the input and the inner activations for each visit, those of shared experts, and
+        the router's scores in 32 bit), and those of them that are the activation's output, cheap to make again.
+
+    Source: our count, as Korthikanti et al. 2022 (arXiv:2205.05198) for dense layers.
+    """
+    experts = model.experts
+    if experts is None:
+        return 0.0, 0.0
+    inner = experts.top_k * experts.ffn_hidden + experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
+    share = expert_share(model)
+    whole = (3 if model.gated else 2) * inner + experts.top_k * model.hidden + 2.0 * experts.count
+    return share * whole, share * inner

@@ -1,0 +1,231 @@
+"""How long one layer takes on one device, forward and backward, with what it has to exchange.
+
+Layer times depend on few of a layout's numbers (tensor, context, sequence and expert parallel, micro-batch), so they
+are computed once for each combination and gathered. The layer is the mean one of the model: an operator that only some
+layers have counts by their share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.cost.attention import BACKWARD_OVER_FORWARD, attention_forward_s
+from sim.cost.attention_shape import key_value_heads, score_width, spans
+from sim.cost.collectives import hierarchical_s, place_group
+from sim.cost.expert_layer import routed_s
+from sim.cost.experts import expert_share
+from sim.cost.roofline import gemm_s, memory_bound_s
+from sim.cost.transformer import (
+    LOSS_BYTES_PER_LOGIT,
+    SCORE_PASSES,
+    VECTOR_KERNELS_PER_LAYER,
+    kernels_per_layer,
+    layer_gemms,
+    vector_bytes_per_token,
+)
+
+if TYPE_CHECKING:
+    from sim.cost.layout import Counts, Layouts
+    from sim.cost.machine import Machine, Software
+    from sim.cost.memory import Floats
+    from sim.cost.roofline import Numbers
+    from sim.cost.training import Work
+
+RADIX = 2**20
+"""Above any degree, so that several degrees make one key."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTimes:
+    """Seconds of the mean layer and of the head for one micro-batch, one entry per layout."""
+
+    forward_s: Floats
+    backward_s: Floats
+    cheap_forward_s: Floats
+    """What selective recompute repeats: vector operators, and unfused attention."""
+    communication_s: Floats
+    """Exposed tensor-parallel communication of one direction."""
+    context_forward_s: Floats
+    """Context-parallel exchange of keys and values beyond what attention hides."""
+    context_backward_s: Floats
+    head_s: Floats
+    head_communication_s: Floats
+    launch_gap_s: Floats
+    """Host time that kernels of a layer do not cover, forward and backward."""
+    expert_communication_s: Floats
+    """Exposed dispatch and combination of one direction; 0 without experts."""
+
+
+KERNELS = ("forward_s", "backward_s", "cheap_forward_s", "head_s")
+"""Times that grow with the slowest rank."""
+
+
+def layer_times(work: Work, machine: Machine, software: Software, layouts: Layouts, pace: Floats) -> LayerTimes:
+    """Compute layer times once for each combination of what they depend on; give each layout its own, in s.
+
+    ``pace`` is how much longer kernels take on the slowest rank.
+
+    Source: sums of operators and collectives, each with its own.
+    Valid for: layouts that are legal.
+    """
+    key = (layouts.tensor_parallel * RADIX + layouts.context_parallel) * RADIX + layouts.micro_batch
+    key = 2 * key + layouts.sequence_parallel
+    if work.model.experts is not None:
+        # A key of its own would not fit into 64 bits beside the others: number those first.
+        _, key = np.unique(key, return_inverse=True)
+        key = key * RADIX + layouts.expert_devices
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    layer = _layer_times(work, machine, software, layouts.take(first))
+    return LayerTimes(
+        *(getattr(layer, name)[inverse] * (pace if name in KERNELS else 1.0) for name in LayerTimes.__slots__)
+    )
+
+
+def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layouts) -> LayerTimes:
+    model, slowdown = work.model, software.kernel_slowdown
+    tensor, context, micro_batch = layouts.tensor_parallel, layouts.context_parallel, layouts.micro_batch
+    sequence_parallel = layouts.sequence_parallel
+    tokens = micro_batch * float(work.sequence) / context
+    forward_s, backward_s = _products_s(work, machine, tensor, tokens)
+    experts = routed_s(work, machine, software, layouts, tokens / tensor)
+    attention_s = _attention_s(work, machine, software, tensor, context, micro_batch)
+    vector_s = memory_bound_s(
+        tokens * vector_bytes_per_token(model, tensor, sequence_parallel),
+        machine.bandwidth_bytes_per_s,
+        machine.vector_efficiency,
+        VECTOR_KERNELS_PER_LAYER * machine.vector_overhead_s,
+    )
+    head_s = _head_s(work, machine, tensor, tokens)
+    pair_s = _tensor_pair_s(work, machine, tensor, tokens, sequence_parallel)
+    # An overlap measured on the links of a scale-up domain says nothing about a group that leaves it.
+    overlap = np.where(tensor <= machine.domain_devices, software.tensor_parallel_overlap, 0.0)
+    # A kernel that keeps its scores has two products to do for each one forward; a fused one repeats the scores.
+    ratio = BACKWARD_OVER_FORWARD if software.memory.flash_attention else 2.0
+    forward_s = slowdown * (forward_s + attention_s + vector_s + experts.forward_s)
+    backward_s = slowdown * (backward_s + ratio * attention_s + 2 * vector_s + experts.backward_s)
+    context_forward_s, context_backward_s = _context_s(
+        work, machine, tensor, context, tokens, slowdown * attention_s, ratio
+    )
+    kernels = kernels_per_layer(model)
+    # The block of attention is joined over the group, and so is a feed-forward that the group shares.
+    joined = 1.0 + (1.0 - expert_share(model) if not (model.experts and model.experts.shared) else 1.0)
+    return LayerTimes(
+        forward_s=np.asarray(forward_s),
+        backward_s=np.asarray(backward_s),
+        cheap_forward_s=np.asarray(
+            slowdown * (vector_s if software.memory.flash_attention else vector_s + attention_s)
+        ),
+        communication_s=joined * pair_s * (1 - overlap),
+        context_forward_s=context_forward_s,
+        context_backward_s=context_backward_s,
+        head_s=np.asarray(slowdown * head_s),
+        head_communication_s=pair_s * (1 - overlap),
+        launch_gap_s=np.maximum(kernels * software.launch_s - forward_s, 0.0)
+        + np.maximum(2 * kernels * software.launch_s - backward_s, 0.0),
+        expert_communication_s=experts.communication_s,
+    )
+
+
+def _tensor_pair_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats, sequence_parallel: Counts) -> Floats:
+    """Time what surrounds one block of a layer: gather and reduce-scatter, or one all-reduce without sequence split."""
+    size = tokens * work.model.hidden * work.recipe.activation_bytes
+    group = place_group(tensor, 1, machine.domain_devices, machine.pod_devices)
+    splits = sequence_parallel == 1
+    pair_s, whole_s = np.zeros(len(tensor)), np.zeros(len(tensor))
+    if splits.any():
+        pair_s = pair_s + hierarchical_s("all_gather", size, group, machine.fabric)
+        pair_s = pair_s + hierarchical_s("reduce_scatter", size, group, machine.fabric)
+    if not splits.all():
+        whole_s = whole_s + hierarchical_s("all_reduce", size, group, machine.fabric)
+    return np.where(splits, pair_s, whole_s)
+
+
+def _products_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers]:
+    """Time the weight products of one layer: forward; backward with respect to inputs and to weights."""
+    peak, bandwidth = machine.gemm_peak_flop_per_s, machine.bandwidth_bytes_per_s
+    element = 1.0 if work.recipe.gemm_precision == "fp8" else 2.0
+    forward_s: Numbers = 0.0
+    backward_s: Numbers = 0.0
+    for gemm in layer_gemms(work.model, tensor):
+        columns, inner, share = gemm.columns, gemm.inner, gemm.share
+        forward_s = forward_s + share * gemm_s(tokens, columns, inner, element, peak, bandwidth, machine.gemm)
+        backward_s = backward_s + share * gemm_s(tokens, inner, columns, element, peak, bandwidth, machine.gemm)
+        # The gradient of the weights is read and written in the accumulation precision.
+        accumulated = 2 * work.recipe.gradient_bytes
+        backward_s = backward_s + share * gemm_s(
+            columns, inner, tokens, element, peak, bandwidth, machine.gemm, accumulated
+        )
+    return forward_s, backward_s
+
+
+def _attention_s(
+    work: Work, machine: Machine, software: Software, tensor: Counts, context: Counts, micro_batch: Counts
+) -> Numbers:
+    """Time attention forward on one device; an unfused kernel also moves the score matrix several times.
+
+    Context parallelism makes one call for each step of its ring, on 1/cp of the queries and of the keys; over the
+    steps half of the scores are masked, as in a single causal call (Liu et al. 2023, arXiv:2310.01889).
+    """
+    model, width = work.model, score_width(work.model)
+    heads, shared = model.heads / tensor, key_value_heads(model, tensor)
+    if not software.memory.flash_attention:
+        scores = micro_batch * heads * float(work.sequence) ** 2 / context
+        products_s = 4.0 * scores * width / (machine.gemm.compute_efficiency * machine.wide_peak_flop_per_s)
+        moved = 2.0 * SCORE_PASSES * scores
+        return products_s + memory_bound_s(moved, machine.bandwidth_bytes_per_s, machine.vector_efficiency)
+    peak, bandwidth = machine.wide_peak_flop_per_s, machine.bandwidth_bytes_per_s
+    attention_s: Numbers = 0.0
+    for share, span in spans(model, work.sequence):
+        block, calls, batch = work.sequence / context, context, micro_batch
+        if span < work.sequence:
+            # A band is as much work as these causal sequences, with rows of tiles as long as those of the band.
+            block, calls = np.minimum(span, block), np.ones_like(context)
+            batch = micro_batch * work.sequence * span / (context * block**2)
+        attention_s = attention_s + share * calls * attention_forward_s(
+            batch,
+            heads,
+            shared,
+            width,
+            block,
+            True,  # noqa: FBT003 - causal, as every model here
+            peak,
+            bandwidth,
+            machine.attention,
+        )
+    return attention_s
+
+
+def _context_s(
+    work: Work, machine: Machine, tensor: Counts, context: Counts, tokens: Floats, attention_s: Numbers, ratio: float
+) -> tuple[Floats, Floats]:
+    """Time the ring of keys and values (forward), and of them and their gradients (backward), beyond attention.
+
+    Each step of the ring runs beside the attention of the block before it (Liu et al. 2023, arXiv:2310.01889), so
+    only what is longer than attention is exposed.
+    """
+    if (context == 1).all():
+        return np.zeros(len(context)), np.zeros(len(context))
+    width = 2 * key_value_heads(work.model, tensor) * score_width(work.model)
+    gathered = tokens * context * width * work.recipe.activation_bytes
+    group = place_group(context, tensor, machine.domain_devices, machine.pod_devices)
+    gather_s = hierarchical_s("all_gather", gathered, group, machine.fabric)
+    scatter_s = hierarchical_s("reduce_scatter", gathered, group, machine.fabric)
+    hidden_s = attention_s * (1 - 1 / context)
+    forward_s = np.maximum(gather_s - hidden_s, 0.0)
+    backward_s = np.maximum(gather_s + scatter_s - ratio * hidden_s, 0.0)
+    return np.where(context > 1, forward_s, 0.0), np.where(context > 1, backward_s, 0.0)
+
+
+def _head_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> Numbers:
+    """Time the vocabulary-parallel LM head, forward and backward, with its loss."""
+    peak, bandwidth, curve = machine.wide_peak_flop_per_s, machine.bandwidth_bytes_per_s, machine.wide_gemm
+    columns, inner = work.model.vocab / tensor, float(work.model.hidden)
+    products_s = (
+        gemm_s(tokens, columns, inner, 2.0, peak, bandwidth, curve)
+        + gemm_s(tokens, inner, columns, 2.0, peak, bandwidth, curve)
+        + gemm_s(columns, inner, tokens, 2.0, peak, bandwidth, curve)
+    )
+    return products_s + memory_bound_s(tokens * columns * LOSS_BYTES_PER_LOGIT, bandwidth, machine.vector_efficiency)

@@ -115,7 +115,7 @@ def predict(row: CollectiveRow) -> BusBandwidth:
     size = row.size_bytes or PLATEAU_BYTES
     seconds = float(hierarchical_s(kind, size, group, machine.fabric))
     inside = float(group.domain_ranks) >= ranks
-    length = "1 MiB and more" if size >= LARGE_BYTES else "below 1 MiB"
+    length = "from 1 MiB" if size >= LARGE_BYTES else "below 1 MiB"
     used = names().used_in_calibration(f"{row.gpu}/{row.nodes}")
     where = "inside a domain" if inside else "across domains"
     return BusBandwidth(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from sim.cost.memory import per_device
 from sim.cost.training import Work, step_times
 from sim.cost.transformer import flop_per_token
 from sim.errors import InfeasibleError, NotYetError
-from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, enumerate_layouts, joined, space
+from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, divisors, enumerate_layouts, joined, space
 from sim.spec.layout import LayoutSpec
 from sim.validate.machines import setting_of
 from sim.validate.names import names
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sim.cost.layout import Layouts
     from sim.cost.transformer import FlopPerToken
+    from sim.spec.model import ModelShape
     from sim.validate.machines import Setting
     from sim.validate.rows import Configuration
 
@@ -79,7 +81,7 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
     model = model_of(row)
     work = Work(model, setting.recipe, row.needs("seq_len"), row.needs("global_batch"))
     count = flop_per_token(model, work.sequence)
-    wish = _wish(row, setting)
+    wish = _wish(row, setting, model)
     if wish.tp is None or wish.pp is None:
         plan: Plan = "searched"
         layouts = _searched(row, work, setting, wish)
@@ -104,10 +106,10 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
     )
 
 
-def _wish(row: Configuration, setting: Setting) -> LayoutSpec:
+def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec:
     """Give what the row says of its layout; sharding alone (FSDP, ZeRO 3) means one device for each model part."""
-    if row.ep is not None and row.ep > 1:
-        raise NotYetError("expert parallelism is not modelled")
+    if model.experts is None and row.ep is not None and row.ep > 1:
+        raise MissingError("ep is above 1 for a model without experts: the columns contradict each other")
     words = row.zero_stage_fsdp
     sharding = names().sharding_rule(words) if words else None
     if words and sharding is None:
@@ -131,11 +133,12 @@ def _wish(row: Configuration, setting: Setting) -> LayoutSpec:
         recompute=recompute,
         zero_stage=stage,
         sequence_parallel=split,
+        ep=row.ep or None if model.experts is not None else None,
     )
 
 
 def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
-    """Give the layout of the row; where it is silent about micro-batch or virtual stages, each legal one."""
+    """Give the layout of the row; where it is silent about micro-batch, virtual stages or experts, each legal one."""
     devices = row.needs("gpus")
     tp, pp, cp = wish.tp or 1, wish.pp or 1, wish.cp or 1
     dp = wish.dp or devices // (tp * pp * cp)
@@ -144,6 +147,7 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
     virtual_stages = 1 if pp == 1 else wish.virtual_stages
     if pp > work.model.layers or pp * ((virtual_stages or 1) - 1) >= work.model.layers:
         raise MissingError("more pipeline stages than layers: the columns contradict each other")
+    experts = _expert_degrees(work.model, wish, tp * cp * dp)
     batches = [wish.micro_batch] if wish.micro_batch else _micro_batches(work.global_batch, dp)
     rows = []
     for micro in batches:
@@ -162,12 +166,24 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
                 recompute=wish.recompute or "none",
                 zero_stage=wish.zero_stage or 0,
                 sequence_parallel=bool(wish.sequence_parallel),
+                ep=ep,
             )
-            for virtual in stages
+            for virtual, ep in product(stages, experts)
         ]
     if not rows:
         raise MissingError("the global batch is smaller than dp x micro_batch: the columns contradict each other")
     return joined(rows)
+
+
+def _expert_degrees(model: ModelShape, wish: LayoutSpec, devices: int) -> list[int]:
+    """List the expert-parallel degrees out of tensor x context x data parallel; 0 alone for a dense model."""
+    if model.experts is None:
+        return [0]
+    wished = [wish.ep] if wish.ep else divisors(model.experts.count)
+    legal = [ep for ep in wished if model.experts.count % ep == 0 and devices % ep == 0]
+    if not legal:
+        raise MissingError("ep does not divide experts and tp x cp x dp: the columns contradict each other")
+    return legal
 
 
 def _micro_batches(global_batch: int, dp: int) -> list[int]:

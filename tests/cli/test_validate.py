@@ -23,7 +23,7 @@ def test_json_has_every_row_and_the_summary() -> None:
     steps = [row for row in data["rows"] if row["metric"] == "step_time_s"]
     ok = [row for row in steps if row["status"] == "ok"]
     assert len(ok) == summary["n"]
-    assert summary["n"] + summary["skipped"] + summary["infeasible"] == len(steps) == 14
+    assert summary["n"] + summary["skipped"] + summary["infeasible"] == len(steps) == 18
     assert all(row["ratio"] == pytest.approx(row["predicted"] / row["measured"]) for row in ok)
     assert set(summary["by_plan"]) == {"given", "searched"}
     assert summary["other_metrics"]["peak_mem_gib"]["n"] == 1

@@ -44,41 +44,43 @@ def test_every_row_is_predicted_or_says_why(steps: Report) -> None:
 
 
 def test_step_time(steps: Report) -> None:
-    within(steps.score(), n=735, median=0.12, p90=0.33, bias=0.10)
-    within(steps.by("plan")["given"], n=720, median=0.12, p90=0.33, bias=0.10)
+    within(steps.score(), n=842, median=0.135, p90=0.37, bias=0.12)
+    within(steps.by("plan")["given"], n=831, median=0.135, p90=0.37, bias=0.12)
+    within(steps.by("kind")["dense"], n=735, median=0.12, p90=0.33, bias=0.10)
+    within(steps.by("kind")["MoE"], n=107, median=0.29, p90=0.43, bias=0.29)
 
 
 @pytest.mark.parametrize(
     ("group", "n", "median", "p90"),
     [
-        ("nvidia-dgxc-benchmarking", 161, 0.06, 0.15),
+        ("nvidia-dgxc-benchmarking", 187, 0.07, 0.19),
         ("nvidia-megatron-lm", 20, 0.04, 0.15),
         ("mosaic-llm-foundry", 130, 0.10, 0.23),
         ("vtrain", 109, 0.08, 0.50),
-        ("nvidia-megatron-bridge", 71, 0.12, 0.25),
+        ("nvidia-megatron-bridge", 139, 0.20, 0.41),
     ],
 )
 def test_step_time_by_source(steps: Report, group: str, n: int, median: float, p90: float) -> None:
-    within(steps.by("group")[group], n, median, p90, bias=0.13)
+    within(steps.by("group")[group], n, median, p90, bias=0.20)
 
 
 def test_operators_alone() -> None:
     shared_rows("truth/training.csv")
-    within(training(SHARED / "truth" / "training.csv", profile="none").score(), 735, median=0.165, p90=0.41, bias=0.17)
+    within(training(SHARED / "truth" / "training.csv", profile="none").score(), 842, median=0.18, p90=0.43, bias=0.18)
 
 
 def test_peak_memory(steps: Report) -> None:
-    within(steps.score("peak_mem_gib"), n=82, median=0.11, p90=0.33, bias=0.08)
+    within(steps.score("peak_mem_gib"), n=94, median=0.11, p90=0.48, bias=0.08)
 
 
 def test_collectives() -> None:
     shared_rows("truth/collectives.csv")
     report = collectives(SHARED / "truth" / "collectives.csv")
     assert report.score().n >= 166
-    within(report.by("kind")["inside a domain, 1 MiB and more"], n=103, median=0.07, p90=0.39, bias=0.06)
+    within(report.by("kind")["inside a domain, from 1 MiB"], n=103, median=0.07, p90=0.39, bias=0.06)
 
 
 def test_whole_runs() -> None:
     shared_rows("truth/run_totals.csv")
     report = runs(SHARED / "truth" / "run_totals.csv")
-    within(report.by("kind")["not contradicted"], n=20, median=0.33, p90=0.62, bias=0.33)
+    within(report.by("kind")["not contradicted"], n=22, median=0.33, p90=0.63, bias=0.33)

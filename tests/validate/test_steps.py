@@ -78,6 +78,12 @@ def test_sharding_alone_is_a_layout(report: Report) -> None:
     }
 
 
+def test_expert_parallelism_is_given_or_the_fastest_that_fits(report: Report) -> None:
+    assert prediction("own-experts").layout["ep"] == 8
+    assert found(report, "own-experts").kind == "MoE"
+    assert prediction("own-any-experts").step_s <= prediction("own-experts").step_s
+
+
 def test_tokens_per_second_become_a_step_time(report: Report) -> None:
     assert found(report, "own-tokens").measured == pytest.approx(128 * 8192 / (7800 * 64))
 
@@ -102,6 +108,12 @@ def test_tflops_become_a_step_time_by_the_stated_convention(report: Report) -> N
         ("own-too-small", "infeasible", "no legal layout fits into memory"),
         ("own-contradiction", "skipped", "gpus is not tp x pp x cp x dp: the columns contradict each other"),
         ("own-offload", "skipped", "optimizer or parameters offloaded to the host are not modelled"),
+        (
+            "own-odd-experts",
+            "skipped",
+            "ep does not divide experts and tp x cp x dp: the columns contradict each other",
+        ),
+        ("own-no-experts", "skipped", "ep is above 1 for a model without experts: the columns contradict each other"),
         ("own-hybrid", "skipped", "a hybrid of Mamba and attention layers is not modelled"),
     ],
 )
@@ -170,7 +182,7 @@ def test_none_is_operators_alone_and_faster_than_any_profile(report: Report) -> 
 
 
 def test_a_group_is_kept_and_an_unknown_one_refused() -> None:
-    assert len(training(TABLE, "own").of()) == 14
+    assert len(training(TABLE, "own").of()) == 18
     with pytest.raises(UsageError, match="no rows of this group") as refused:
         training(TABLE, "owm")
     assert "'own'" in refused.value.mend
@@ -182,7 +194,7 @@ def test_a_group_is_kept_and_an_unknown_one_refused() -> None:
 def test_given_layouts_that_seem_too_big_are_counted(report: Report) -> None:
     assert report.called_too_big is not None
     too_big, of = report.called_too_big
-    assert (too_big, of) == (0, 6)
+    assert (too_big, of) == (0, 8)
 
 
 def test_measured_zeros_are_blanks(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def spans(model: ModelShape, sequence: int) -> tuple[tuple[float, float], ...]:
         model: the shape.
         sequence: tokens s of one sequence.
 
-    Source: the band of a causal mask; its diagonal counts as one half, as in the causal half of the square (a band
-    with its whole diagonal has s w - w (w - 1) / 2 scores).
+    Source: the band of a causal mask, each of its two edges as one half, like the diagonal in the causal half of the
+    square; counted in whole scores the band has s w - w (w - 1) / 2 of them.
     Valid for: windows that look back on w tokens, the token itself among them.
     """
     window = min(model.sliding_window or sequence, sequence)

@@ -59,8 +59,8 @@ def flop_per_token(model: ModelShape, sequence: int) -> FlopPerToken:
         sequence: tokens of one sequence; attention grows with it.
 
     Returns:
-        FLOP (operations) per token; causal attention counts half of the square, a sliding window its band, with the
-        diagonal as one half in both.
+        FLOP (operations) per token; causal attention counts half of the square, a sliding window its band, with
+        edges as one half.
 
     Raises:
         NotYetError: the model has layers that are not modelled yet.

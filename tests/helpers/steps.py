@@ -43,6 +43,13 @@ def small_model(**changes: object) -> ModelShape:
     return ModelShape.model_validate(shape | changes)
 
 
+def mixture(**changes: object) -> ModelShape:
+    """A small model with 8 experts of width 128 in each layer, two of which a token visits."""
+    experts = {"count": 8, "top_k": 2, "ffn_hidden": 128}
+    own = {name: changes.pop(name) for name in ("count", "top_k", "shared", "dense_layers", "every") if name in changes}
+    return small_model(experts=experts | own, **changes)
+
+
 def work(model: str | ModelShape, sequence: int = 2048, batch: int = 64, precision: str = "bf16") -> Work:
     """A step of so many sequences."""
     shape = catalog.load("models", model) if isinstance(model, str) else model

@@ -232,9 +232,11 @@ def _states(
     (stage 3) of the layer at work and of the next; the embedding is such a unit too (Zhao et al. 2023, section 3.2).
     """
     zero = layouts.zero_stage
+    kept = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters) * recipe.optimizer_bytes
+    if not (zero >= GRADIENTS_SPLIT).any():
+        return parameters * recipe.weight_bytes, parameters * recipe.gradient_bytes, kept
     gathered = np.minimum(np.maximum(GATHERED_LAYERS * layer, embedding), parameters)
     reduced = np.minimum(np.maximum(layer, embedding), parameters)
     held = np.where(zero >= WEIGHTS_SPLIT, np.minimum(parameters / shards + gathered, parameters), parameters)
     summed = np.where(zero >= GRADIENTS_SPLIT, np.minimum(parameters / shards + reduced, parameters), parameters)
-    kept = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters)
-    return held * recipe.weight_bytes, summed * recipe.gradient_bytes, kept * recipe.optimizer_bytes
+    return held * recipe.weight_bytes, summed * recipe.gradient_bytes, kept

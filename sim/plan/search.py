@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from sim.cost.memory import Memory, per_device
 from sim.cost.reliability import RunParameters, expected_run, young_daly_interval_s
 from sim.cost.training import StepTimes, Work, step_times
 from sim.errors import InfeasibleError
-from sim.plan.candidates import enumerate_layouts, space
+from sim.plan.candidates import enumerate_layouts, joined, space
 from sim.units import show
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RunRules:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Layouts that fit, with their step times, memory and mean wall-clock; arrays of one length."""
+    """Layouts that fit, the best among them, with step times, memory and mean wall-clock; arrays of one length."""
 
     layouts: Layouts
     steps: StepTimes
@@ -50,7 +50,13 @@ class Evaluated:
 
     def best(self) -> int:
         """Give the position of the layout with the shortest run; of equal ones, the one with the fewest devices."""
-        return int(np.lexsort((self.layouts.devices, self.wall_clock_s))[0])
+        fastest = np.nonzero(self.wall_clock_s == self.wall_clock_s.min())[0]
+        return int(fastest[np.argmin(self.layouts.devices[fastest])])
+
+    def rank(self) -> tuple[float, int]:
+        """Give what the best is chosen by: mean time of the run in s, then devices."""
+        best = self.best()
+        return float(self.wall_clock_s[best]), int(self.layouts.devices[best])
 
 
 def evaluate(
@@ -75,18 +81,51 @@ def evaluate(
     )
     if candidates.legal == 0:
         raise no_legal_layout(work, devices, candidates.illegal)
-    layouts = candidates.all()
-    memory = per_device(work.model, work.recipe, software.memory, layouts, work.sequence, work.global_batch)
-    fits = memory.total_bytes <= machine.memory_bytes
-    if not fits.any():
-        smallest = layouts.take(np.array([np.argmin(memory.total_bytes)]))
-        raise does_not_fit(work, machine, software, smallest, devices)
-    kept = np.nonzero(fits)[0]
-    considered, layouts = len(layouts), layouts.take(kept)
-    steps = step_times(work, machine, software, layouts)
-    wall_clock_s = mean_wall_clock_s(rules, steps.step_s, layouts.devices)
-    found = Evaluated(layouts, steps, memory.take(kept), wall_clock_s, considered)
-    return found if every_data else _with_fewer_replicas(found, work, machine, software, rules, degrees, devices)
+    parts: list[Evaluated] = []
+    smallest: tuple[float, Layouts] | None = None
+    for written in candidates.chunks(CHUNK_ROWS):
+        memory = per_device(work.model, work.recipe, software.memory, written, work.sequence, work.global_batch)
+        total = memory.total_bytes
+        kept = np.nonzero(total <= machine.memory_bytes)[0]
+        if len(kept):
+            layouts = written.take(kept)
+            steps = step_times(work, machine, software, layouts)
+            wall_clock_s = mean_wall_clock_s(rules, steps.step_s, layouts.devices)
+            parts.append(Evaluated(layouts, steps, memory.take(kept), wall_clock_s, candidates.legal))
+        elif smallest is None or total.min() < smallest[0]:
+            smallest = float(total.min()), written.take(np.array([np.argmin(total)]))
+        if not every_data and len(parts) > 1:
+            parts = [min(parts, key=Evaluated.rank)]
+    if not parts:
+        assert smallest is not None
+        raise does_not_fit(work, machine, software, smallest[1], devices)
+    if every_data:
+        return _joined(parts)
+    return _with_fewer_replicas(parts[0], work, machine, software, rules, degrees, devices)
+
+
+def _joined(parts: list[Evaluated]) -> Evaluated:
+    """Put evaluated layouts one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    layouts = joined([part.layouts for part in parts])
+    steps = joined_steps([part.steps for part in parts])
+    memory = joined_memory([part.memory for part in parts])
+    return Evaluated(layouts, steps, memory, np.concatenate([part.wall_clock_s for part in parts]), parts[0].considered)
+
+
+def joined_steps(parts: list[StepTimes]) -> StepTimes:
+    """Put step times one after the other."""
+    return StepTimes(
+        np.concatenate([part.step_s for part in parts]),
+        tuple(np.concatenate(same) for same in zip(*(part.parts_s for part in parts), strict=True)),
+        np.concatenate([part.hardware_flop for part in parts]),
+    )
+
+
+def joined_memory(parts: list[Memory]) -> Memory:
+    """Put memory one after the other."""
+    return Memory(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Memory)))
 
 
 def _with_fewer_replicas(

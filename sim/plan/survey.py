@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,12 @@ from sim.cost.training import StepTimes, Work, step_times
 from sim.plan import machine as machines
 from sim.plan.candidates import enumerate_layouts, joined, space
 from sim.plan.resolve import ResolvedCluster, resolve_cluster, resolve_training
-from sim.plan.search import does_not_fit, no_legal_layout
+from sim.plan.search import does_not_fit, joined_memory, joined_steps, no_legal_layout
 from sim.spec.layout import LayoutSpec
 
 if TYPE_CHECKING:
     from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
-    from sim.cost.memory import Floats
     from sim.spec.scenario import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
@@ -180,14 +179,6 @@ def _front(timed: Timed, front: Timed | None) -> Timed:
 def _together(first: Timed | None, second: Timed) -> Timed:
     if first is None:
         return second
-    steps = StepTimes(
-        np.concatenate([first.steps.step_s, second.steps.step_s]),
-        tuple(np.concatenate(parts) for parts in zip(first.steps.parts_s, second.steps.parts_s, strict=True)),
-        np.concatenate([first.steps.hardware_flop, second.steps.hardware_flop]),
-    )
-    memory = Memory(*(_concatenated(first.memory, second.memory, field.name) for field in fields(Memory)))
-    return Timed(joined([first.layouts, second.layouts]), steps, memory)
-
-
-def _concatenated(first: Memory, second: Memory, name: str) -> Floats:
-    return np.concatenate([getattr(first, name), getattr(second, name)])
+    layouts = joined([first.layouts, second.layouts])
+    steps = joined_steps([first.steps, second.steps])
+    return Timed(layouts, steps, joined_memory([first.memory, second.memory]))

@@ -183,6 +183,8 @@ def _prepare_process() -> None:
     # No linear algebra here is large enough for threads, and starting them takes half of numpy's import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Looking for plugins, pydantic reads the metadata of every package that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     import gc
 
     gc.set_threshold(COLLECT_AFTER, 20, 20)

@@ -4,9 +4,7 @@ An efficiency is a share of the peak named beside it. Every curve says what it w
 from which chip it is borrowed.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -48,7 +46,7 @@ class Fit(FrozenModel):
     """What a reader has to know about these numbers."""
 
     @model_validator(mode="after")
-    def _fitted_has_errors(self) -> Fit:
+    def _fitted_has_errors(self) -> Self:
         if self.status == "fitted" and (self.held_out_median is None or not self.points):
             raise ValueError("a fitted curve states its points and its held-out error")
         return self
@@ -114,7 +112,7 @@ class Collective(FrozenModel):
     fit: Fit
 
     @model_validator(mode="after")
-    def _lists_agree(self) -> Collective:
+    def _lists_agree(self) -> Self:
         if list(self.ranks) != sorted(set(self.ranks)):
             raise ValueError("ranks must grow")
         if {len(self.latency_s), len(self.bandwidth_fraction), len(self.ramp_s)} != {len(self.ranks)}:
@@ -167,7 +165,7 @@ class Calibration(FrozenModel):
     """Memory-bound operators."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Calibration:
+    def _complete(self) -> Self:
         if "bf16" not in self.gemm or "bf16" not in self.attention:
             raise ValueError("gemm and attention need an entry for bf16")
         missing = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point"} - set(self.collectives)

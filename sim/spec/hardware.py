@@ -5,9 +5,7 @@ per accelerator and per direction; all-to-all bandwidth and the bandwidth to one
 domain is not the node. Every number carries its source.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
@@ -142,7 +140,7 @@ class Accelerator(FrozenModel):
         return self.memory_bytes is None and self.memory_bandwidth_bytes_per_s is None
 
     @model_validator(mode="after")
-    def _parts_belong_together(self) -> Accelerator:
+    def _parts_belong_together(self) -> Self:
         if (self.memory_bytes is None) != (self.memory_bandwidth_bytes_per_s is None):
             raise refusal(
                 "memory_bytes and memory_bandwidth_bytes_per_s belong together",
@@ -188,7 +186,7 @@ class Node(FrozenModel):
     """What a reader has to know about these numbers."""
 
     @model_validator(mode="after")
-    def _domain_holds_whole_nodes(self) -> Node:
+    def _domain_holds_whole_nodes(self) -> Self:
         if self.scale_up_domain_devices % self.devices and self.devices % self.scale_up_domain_devices:
             raise refusal(
                 "a scale-up domain holds whole nodes, or a node whole domains",
@@ -242,7 +240,7 @@ class Fabric(FrozenModel):
     """What a reader has to know about these numbers."""
 
     @model_validator(mode="after")
-    def _levels_grow(self) -> Fabric:
+    def _levels_grow(self) -> Self:
         sizes = [level.devices for level in self.levels]
         if None in sizes[:-1]:
             raise refusal("only the widest level may leave its devices open", mend="give devices to the others")

@@ -1,7 +1,5 @@
 """A parallel layout as a user writes it under ``plan:``."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

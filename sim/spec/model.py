@@ -1,8 +1,6 @@
 """The shape of a transformer, as its configuration file gives it: counts only, nothing about time."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -63,7 +61,7 @@ class Experts(FrozenModel):
     """Each so many layers one has experts: 2 means every second."""
 
     @model_validator(mode="after")
-    def _token_visits_at_most_all(self) -> Experts:
+    def _token_visits_at_most_all(self) -> Self:
         if self.top_k > self.count:
             raise refusal(
                 "a token visits at most all experts",
@@ -145,7 +143,7 @@ class ModelShape(FrozenModel):
     """What a reader has to know about this shape."""
 
     @model_validator(mode="after")
-    def _parts_belong_together(self) -> ModelShape:
+    def _parts_belong_together(self) -> Self:
         kinds = self.layer_types or ("full",)
         if (self.attention == "mla") != (self.mla is not None):
             raise refusal("attention: mla and the sizes under mla belong together", mend="give both or neither")

@@ -1,7 +1,5 @@
 """A software profile: what differs by training framework and vintage, as named numbers with their source."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """A scenario: which cluster, what runs on it, and which seed draws its luck."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator

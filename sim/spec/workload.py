@@ -1,8 +1,6 @@
 """What runs on a cluster: today a training run."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -32,7 +30,7 @@ class Budget(FrozenModel):
     """Training tokens."""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Budget:
+    def _one_of_both(self) -> Self:
         if (self.flop is None) == (self.tokens is None):
             given = "" if self.flop is None else f"{self.flop:g} FLOP and {self.tokens:g} tokens"
             raise refusal("a budget is an amount of FLOP or of tokens: one of both", given, "write it like '1e26 FLOP'")
@@ -108,7 +106,7 @@ class TrainingSpec(FrozenModel):
     """Overrides the predicted time of a step."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> TrainingSpec:
+    def _consistent(self) -> Self:
         if self.mfu is not None and self.step_time is not None:
             both = f"mfu {self.mfu:g} and step_time {self.step_time:g} s"
             raise refusal("mfu and step_time both override the step", both, "give one of them")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.cost.parameters import count
 from sim.cost.scaling import expected_loss
 from sim.results import assumptions, flop, thresholds
 from sim.results.answer import Answer, Lever, Utilization
@@ -101,9 +102,17 @@ def utilization(prepared: Prepared, outcome: Outcome, executed_flop: float) -> U
 
 
 def rule_of_thumb_s(prepared: Prepared) -> float:
-    """Give what most people would say: 6 N D over peak x 0.4, with nothing ever going wrong."""
-    flop = 6 * prepared.parameters * prepared.training.tokens
+    """Give what most people would say: 6 N D over peak x 0.4, with nothing ever going wrong.
+
+    N are the parameters that a token meets, its embedding included: all of them, but for a mixture of experts.
+    """
+    flop = 6 * _met_parameters(prepared) * prepared.training.tokens
     return flop / (prepared.run.devices * prepared.peak_flop_per_s * RULE_OF_THUMB_MFU)
+
+
+def _met_parameters(prepared: Prepared) -> int:
+    counted = count(prepared.training.model)
+    return min(counted.active + counted.embedding, counted.total)
 
 
 def width_in_words(spread: Interval) -> str:
@@ -119,6 +128,7 @@ def _model(prepared: Prepared) -> dict[str, Any]:
     return {
         "name": model.name,
         "parameters": prepared.parameters,
+        "active_parameters": _met_parameters(prepared),
         "tokens": prepared.training.tokens,
         "tokens_per_parameter": prepared.training.tokens / prepared.parameters,
         "layers": model.layers,

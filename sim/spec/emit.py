@@ -26,8 +26,17 @@ def dumps(data: Mapping[str, object], comment: str) -> str:
     return text if loads(text).data == data else "\n".join([*lines, _dump(dict(data), quoted=True)])
 
 
+class _Quoted(yaml.SafeDumper):
+    """Writes every text in quotes, and leaves numbers, true, false and null bare."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+
+
+_Quoted.add_representer(str, _quoted)
+
+
 def _dump(data: dict[str, object], *, quoted: bool) -> str:
-    style = '"' if quoted else None
-    return yaml.safe_dump(
-        data, sort_keys=False, allow_unicode=True, default_flow_style=None, default_style=style, width=110
-    )
+    dumper = _Quoted if quoted else yaml.SafeDumper
+    return yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from sim.spec.quantity import FrozenModel
+from sim.spec.quantity import FrozenModel, refuse_truth
 
-Degree = Annotated[int, Field(ge=1, le=1_000_000)]
+Degree = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(refuse_truth)]
 
 
 class LayoutSpec(FrozenModel):

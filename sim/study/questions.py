@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_DEVICES = 10**9
 """Largest cluster that howmany looks at."""
-LARGE_CLUSTER = 2**14
+LARGE_CLUSTER = 2**10
 """Nodes from which howmany first looks whether the model fits on the largest cluster."""
 MOST_SECONDS = 1e30
 """Longest time that a question may name; 10^22 years."""

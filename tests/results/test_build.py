@@ -71,6 +71,14 @@ def test_rule_of_thumb(by_hand) -> None:  # type: ignore[no-untyped-def]
     assert by_hand.rule_of_thumb_s == pytest.approx(wanted_s)
 
 
+def test_rule_of_thumb_of_a_mixture_counts_what_is_active() -> None:
+    answer = asked("howlong", "1e12 tokens", "256xh100-sxm", model="mixtral-8x7b", mfu=0.4)
+    assert answer.model["parameters"] == pytest.approx(46.7e9, rel=0.01)
+    assert answer.model["active_parameters"] == pytest.approx(12.9e9, rel=0.01)
+    wanted_s = 6 * answer.model["active_parameters"] * 1e12 / (256 * H100_BF16 * 0.4)
+    assert answer.rule_of_thumb_s == pytest.approx(wanted_s)
+
+
 def test_parts_sum_to_the_expected_time(by_hand) -> None:  # type: ignore[no-untyped-def]
     assert sum(seconds for _, seconds in by_hand.parts) == pytest.approx(by_hand.wall_clock_s.expected, rel=1e-9)
     assert all(seconds > 0 for _, seconds in by_hand.parts)

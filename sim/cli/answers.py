@@ -13,7 +13,7 @@ from sim.cli.answer import draw, time_unit
 from sim.errors import SimError, UsageError
 from sim.results.thresholds import Threshold
 from sim.results.words import amount
-from sim.study.ask import OPTIONS
+from sim.study.question_scenario import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,7 @@
 """The three questions on the command line: how long, how many, how much.
 
-All options of a scenario are options of every question; they come from one table, ``sim.study.ask.OPTIONS``.
+All options of a scenario are options of every question; they come from one table, ``OPTIONS`` of
+``sim.study.question_scenario``.
 """
 
 import inspect
@@ -13,7 +14,7 @@ import typer
 from sim.cli.answers import Request, Settings, answer_all
 from sim.errors import UsageError
 from sim.results.answer import Answer
-from sim.study.ask import OPTIONS, is_cluster
+from sim.study.question_scenario import OPTIONS, is_cluster
 
 
 def _parameter(

@@ -14,8 +14,8 @@ from sim.results import words
 from sim.results.spread import interval
 from sim.spec.scenario import ClusterSpec, Scenario
 from sim.spec.workload import MOST_FLOP, Budget, TrainingSpec
-from sim.study.ask import build_scenario, is_cluster, number_text
 from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, step_sigma
+from sim.study.question_scenario import build_scenario, is_cluster, number_text
 from sim.study.search import fewest, largest
 from sim.study.telling import Asked, tell
 
@@ -57,7 +57,7 @@ def howlong(
         thresholds: amounts of FLOP to watch, besides the named ones.
         start: first day of the run, for dates.
         flags: whether errors name command-line flags.
-        options: see ``sim.study.ask.OPTIONS``; plain numbers are SI.
+        options: see ``sim.study.question_scenario.OPTIONS``; plain numbers are SI.
 
     Raises:
         SimError: the question is wrong, the model does not fit, or the run never ends.

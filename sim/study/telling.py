@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sim.results import words
 from sim.results.build import Telling, build
-from sim.study.ask import OPTIONS, number_text, scenario_text
 from sim.study.levers import levers
 from sim.study.predict import LUCK_SEEDS
+from sim.study.question_scenario import OPTIONS, number_text, scenario_text
 
 if TYPE_CHECKING:
     import datetime as dt

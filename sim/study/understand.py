@@ -43,7 +43,7 @@ class Understood:
     """COUNTxACCELERATOR or a cluster of the catalogue; for howmany the accelerators alone."""
     model: str | None
     options: Mapping[str, str]
-    """Options besides the model, by the names of ``sim.study.ask.OPTIONS`` and of the command (start, seeds)."""
+    """Options besides the model, by the names of ``question_scenario.OPTIONS`` and of the command (start, seeds)."""
     understood: tuple[tuple[str, str], ...]
     """Phrases of the question, each with what it was taken for."""
 

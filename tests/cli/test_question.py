@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.study.ask import OPTIONS
+from sim.study.question_scenario import OPTIONS
 from tests.helpers.command import call, printed, spawn
 
 SMALL = ("1e22", "256xh100-sxm", "--seeds", "2")

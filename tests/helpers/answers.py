@@ -7,7 +7,7 @@ from typing import Any
 
 from sim.plan.training import Prepared, prepare
 from sim.results.answer import Answer
-from sim.study.ask import build_scenario
+from sim.study.question_scenario import build_scenario
 from sim.study.questions import howlong, howmany, howmuch
 
 H100_BF16, H100_FP8 = 989.4e12, 1978.9e12

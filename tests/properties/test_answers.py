@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import InfeasibleError, SimError
-from sim.study.ask import build_scenario
 from sim.study.predict import expected_s, predict
+from sim.study.question_scenario import build_scenario
 from sim.study.questions import howmany, howmuch
 
 CHIPS = st.sampled_from(

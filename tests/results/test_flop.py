@@ -47,7 +47,7 @@ def test_full_recompute_repeats_the_layers_in_their_precision() -> None:
     from sim.plan.training import prepare
     from sim.results.flop import accounts
     from sim.results.outcome import from_expected
-    from sim.study.ask import build_scenario
+    from sim.study.question_scenario import build_scenario
 
     scenario = build_scenario(
         "256xh100-sxm", "1e12 tokens", {"model": "llama-3.1-8b", "precision": "fp8", "failure_rate": "0/h"}

@@ -7,7 +7,7 @@ import pytest
 
 from sim.results.report import Report
 from sim.spec.scenario import Scenario
-from sim.study.ask import build_scenario
+from sim.study.question_scenario import build_scenario
 from sim.study.scenarios import run_scenario
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.study.ask import build_scenario
 from sim.study.predict import expected_s
+from sim.study.question_scenario import build_scenario
 from tests.helpers.answers import asked
 
 QUESTION = ("howlong", "1e24 FLOP", "1024xh100-sxm")

@@ -9,8 +9,8 @@ from sim.cost.reliability import expected_run
 from sim.engine.training import play_many
 from sim.results.spread import STEP_MODEL_SIGMA
 from sim.study import predict as module
-from sim.study.ask import build_scenario
 from sim.study.predict import by_simulation, expected_s, luck_of, predict, step_sigma
+from sim.study.question_scenario import build_scenario
 from tests.helpers.answers import prepared
 from tests.helpers.training_runs import training_run
 

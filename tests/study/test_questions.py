@@ -8,8 +8,8 @@ import pytest
 
 from sim.errors import CatalogError, InfeasibleError, SimError, UsageError
 from sim.results.thresholds import Threshold
-from sim.study.ask import build_scenario
 from sim.study.predict import expected_s
+from sim.study.question_scenario import build_scenario
 from sim.study.questions import howlong, howmany, howmuch
 from tests.helpers.answers import H100_BF16, asked
 

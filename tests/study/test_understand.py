@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sim import units
 from sim.errors import SimError, UsageError
 from sim.spec import catalog
-from sim.study.ask import OPTIONS, build_scenario, is_cluster
 from sim.study.numerals import atoms, normalise, numeral, plain
+from sim.study.question_scenario import OPTIONS, build_scenario, is_cluster
 from sim.study.understand import EXAMPLES, Understood, understand
 from sim.study.vocabulary import phrases
 from tests.helpers.command import python

@@ -11,7 +11,7 @@ from sim.spec.load import load_scenario
 from sim.spec.model import ModelShape
 from sim.spec.scenario import ClusterSpec, Scenario
 from sim.spec.workload import TrainingSpec
-from sim.study.ask import (
+from sim.study.question_scenario import (
     MOST_CHARACTERS,
     OPTIONS,
     build_scenario,

@@ -46,6 +46,7 @@ def plan(
     virtual_stages: Annotated[int | None, _option("Only so many chunks a stage.", LAYOUT)] = None,
     cp: Annotated[int | None, _option("Only this context-parallel degree.", LAYOUT)] = None,
     dp: Annotated[int | None, _option("Only so many replicas.", LAYOUT)] = None,
+    ep: Annotated[int | None, _option("Only this expert-parallel degree.", LAYOUT)] = None,
     micro_batch: Annotated[int | None, _option("Only so many sequences at once.", LAYOUT)] = None,
     recompute: Annotated[str | None, _option("Only none, selective or full.", LAYOUT)] = None,
     zero_stage: Annotated[int | None, _option("Only this ZeRO stage, 0 to 3.", LAYOUT)] = None,
@@ -73,6 +74,7 @@ def plan(
         "virtual_stages": virtual_stages,
         "cp": cp,
         "dp": dp,
+        "ep": ep,
         "micro_batch": micro_batch,
         "recompute": recompute,
         "zero_stage": zero_stage,
@@ -104,7 +106,7 @@ def asked(
         raise UsageError(
             "--set changes a scenario file", value=changes[0], mend="with a model and a cluster use the options"
         )
-    from sim.study.ask import build_scenario
+    from sim.study.question_scenario import build_scenario
 
     scenario = build_scenario(on, None, {"model": model} | _usual(model) | given, flags=True)
     return scenario.cluster, scenario.training
@@ -131,7 +133,7 @@ def with_layout(training: TrainingSpec, wish: Mapping[str, object]) -> TrainingS
 def _from_file(file: str, given: dict[str, str], changes: list[str]) -> tuple[str | ClusterSpec, TrainingSpec]:
     """Read a scenario; options of the step are changes to it."""
     from sim.spec.load import load_scenario
-    from sim.study.ask import OPTIONS
+    from sim.study.question_scenario import OPTIONS
 
     loaded = load_scenario(Path(file), [*changes, *(f"{OPTIONS[name].path}={value}" for name, value in given.items())])
     return loaded.cluster, loaded.training
@@ -221,7 +223,8 @@ def _draw(planned: Planned) -> None:
 
 def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) -> None:
     table = output.table()
-    for name in ("", "tp", "pp", "chunks", "cp", "dp", "mb"):
+    experts = ("ep",) if planned.work.model.experts is not None else ()
+    for name in ("", "tp", "pp", "vpp" if experts else "chunks", "cp", "dp", *experts, "mb"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("recompute", no_wrap=True)
     for name in ("ZeRO", "SP", "step", "MFU", "memory"):
@@ -230,7 +233,10 @@ def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) ->
         row = timed.layouts.row(index)
         table.add_row(
             "" if kind else str(place + 1),
-            *(str(row[name]) for name in ("tp", "pp", "virtual_stages", "cp", "dp", "micro_batch", "recompute")),
+            *(
+                str(row[name])
+                for name in ("tp", "pp", "virtual_stages", "cp", "dp", *experts, "micro_batch", "recompute")
+            ),
             str(row["zero_stage"]),
             "on" if row["sequence_parallel"] else "off",
             f"{timed.steps.step_s[index]:.4g} s",

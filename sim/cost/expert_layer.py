@@ -47,8 +47,9 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
         tokens: tokens of one device before they are routed.
 
     Source: operator curves of hardware_specs/calibration; Lepikhin et al. 2020 (arXiv:2006.16668) for the exchange;
-    Liu et al. 2025 (arXiv:2504.14960) for experts over tensor, context and data parallel.
-    Valid for: no dropped tokens; each visit sends one copy, also of a token with several experts on one device.
+    Liu et al. 2025 (arXiv:2504.14960) for experts over tensor, context and data parallel; DeepSeek-V3
+    (arXiv:2412.19437), section 3.2.2, for one copy to each domain, of which D (1 - (1 - 1/D)^k) are visited on average.
+    Valid for: no dropped tokens, experts chosen evenly; inside one domain each visit sends a copy of its own.
     """
     experts, share = work.model.experts, expert_share(work.model)
     if experts is None:
@@ -67,11 +68,15 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
         weights_s = _product_s(work, machine, curve, (columns, inner, rows), 2 * work.recipe.gradient_bytes)
         backward_s = backward_s + GROUPED_FLOOR_S + local * weights_s
     group = place_group(layouts.expert_devices, 1, machine.domain_devices, machine.pod_devices)
-    sent = routed * work.model.hidden * work.recipe.activation_bytes
+    # Across domains a token goes once to each of those that hold some of its experts, and is handed on inside.
+    domains = np.asarray(group.domains * group.pods)
+    visited = domains * (1 - (1 - 1 / domains) ** experts.top_k)
+    copies = np.where(domains > 1, visited / experts.top_k, 1.0)
+    sent = routed * copies * work.model.hidden * work.recipe.activation_bytes
     exchange_s = hierarchical_s("all_to_all", sent, group, machine.fabric)
     # As for tensor parallelism: an overlap inside a scale-up domain says nothing about a group that leaves it.
     inside = layouts.expert_devices <= machine.domain_devices
-    exposed = 1 - np.where(inside, software.expert_parallel_overlap, 0.0)
+    exposed = 1 - np.where(inside, software.expert_parallel_overlap, software.expert_parallel_overlap_across)
     return Routed(share * forward_s, share * backward_s, np.asarray(share * 2 * exchange_s * exposed))
 
 

@@ -86,6 +86,8 @@ def layer_times(work: Work, machine: Machine, software: Software, layouts: Layou
 
 def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layouts) -> LayerTimes:
     model, slowdown = work.model, software.kernel_slowdown
+    if model.experts is not None:
+        slowdown *= software.expert_slowdown
     tensor, context, micro_batch = layouts.tensor_parallel, layouts.context_parallel, layouts.micro_batch
     sequence_parallel = layouts.sequence_parallel
     tokens = micro_batch * float(work.sequence) / context

@@ -54,8 +54,12 @@ class Software:
     """Share of stage-to-stage transfers hidden under interleaved 1F1B; plain 1F1B hides none."""
     expert_parallel_overlap: float
     """Share of the exchange of tokens between experts hidden behind compute, inside a scale-up domain only."""
+    expert_parallel_overlap_across: float
+    """The same where the experts' group leaves its scale-up domain."""
     expert_imbalance: float
     """Tokens of the fullest device of an expert-parallel group over their mean."""
+    expert_slowdown: float
+    """Time of kernels in a model with experts over their time in a dense one."""
     launch_s: float
     """Host time to launch one kernel."""
     step_host_s: float

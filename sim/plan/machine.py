@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.spec.calibration import Calibration
     from sim.spec.hardware import Accelerator
     from sim.spec.profile import KernelSlowdown
+    from sim.spec.quantity import Sourced
 
 UNBOUNDED = 1e12
 """Devices of a pod that never ends: a thousand times the largest cluster that a scenario may name."""
@@ -106,8 +107,10 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
         tensor_parallel_overlap=entry.tensor_parallel_overlap.value,
         data_parallel_overlap=entry.data_parallel_overlap.value,
         pipeline_overlap=entry.pipeline_overlap.value,
-        expert_parallel_overlap=entry.expert_parallel_overlap.value if entry.expert_parallel_overlap else 0.0,
-        expert_imbalance=1.0 + (entry.expert_imbalance.value if entry.expert_imbalance else 0.0),
+        expert_parallel_overlap=_stated(entry.expert_parallel_overlap, 0.0),
+        expert_parallel_overlap_across=_stated(entry.expert_parallel_overlap_across, 0.0),
+        expert_imbalance=1.0 + _stated(entry.expert_imbalance, 0.0),
+        expert_slowdown=_stated(entry.expert_slowdown, 1.0),
         launch_s=entry.launch_s.value,
         step_host_s=entry.step_host_s.value,
         memory=MemoryRules(
@@ -116,6 +119,11 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
             flash_attention=entry.attention_kernel == "flash",
         ),
     )
+
+
+def _stated(number: Sourced | None, otherwise: float) -> float:
+    """Give a number of a profile; those of stacks that never trained experts say nothing of them."""
+    return otherwise if number is None else number.value
 
 
 def _fabric(cluster: ResolvedCluster, calibration: Calibration) -> Fabric:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.spec.hardware import Generation, Slug
-from sim.spec.quantity import FrozenModel, SourcedBytes, SourcedFraction, SourcedSeconds
+from sim.spec.quantity import FrozenModel, Sourced, SourcedBytes, SourcedFraction, SourcedSeconds, sourced
 
 Slowdown = Annotated[float, Field(gt=0, le=3)]
 
@@ -44,8 +44,12 @@ class Profile(FrozenModel):
     """Share of stage-to-stage transfers hidden under interleaved 1F1B."""
     expert_parallel_overlap: SourcedFraction | None = None
     """Share of the tokens' way to experts and back hidden behind compute, inside a scale-up domain; none: nothing."""
+    expert_parallel_overlap_across: SourcedFraction | None = None
+    """The same for a group of experts that leaves its scale-up domain; none: nothing."""
     expert_imbalance: SourcedFraction | None = None
     """Tokens of the fullest device of an expert-parallel group above their mean, as a share; none: balanced."""
+    expert_slowdown: Annotated[Sourced, sourced("count")] | None = None
+    """Kernel times in models with experts over those in dense ones, beside the slowdown above; none: 1."""
     attention_kernel: Literal["flash", "unfused"]
     """Whether attention runs in one fused kernel or writes its score matrix to memory."""
     launch_s: SourcedSeconds

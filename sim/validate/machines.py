@@ -99,7 +99,7 @@ def _setting(
     named = rule.profile if profile in (None, NO_PROFILE) else profile
     software = machines.software(named, accelerator, chosen)
     if profile == NO_PROFILE:
-        software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0)
+        software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0, expert_slowdown=1.0)
     return Setting(cluster, chosen, machines.build(cluster, chosen), software, rule)
 
 

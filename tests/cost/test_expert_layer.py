@@ -129,10 +129,10 @@ def test_experts_by_hand_where_every_operator_waits_for_memory() -> None:
 
 def test_dispatch_and_combination_by_hand() -> None:
     """Two visits of 2 bytes x h a token, out and back, both ways: 3/4 of them leave a device of four."""
-    done, links = work(mixture(dense_layers=1)), 1e9
-    software = ideal_software()
+    links, software = 1e9, ideal_software()
 
-    def exchange(software: Any = software, **layout: Any) -> float:
+    def exchange(software: Any = software, count: int = 8, **layout: Any) -> float:
+        done = work(mixture(dense_layers=1, count=count))
         return part(step_times(done, ideal_machine(link_bytes_per_s=links), software, single(**layout)), EXCHANGE)
 
     once = 2048 * 2 * 256 * 2 * 3 / 4 / links
@@ -145,7 +145,12 @@ def test_dispatch_and_combination_by_hand() -> None:
     hidden = ideal_software(expert_parallel_overlap=1.0)
     assert exchange(hidden, dp=8, ep=8) == 0.0
     # Measured inside a domain of eight, it says nothing about sixteen.
-    assert exchange(hidden, dp=16, ep=16) == exchange(dp=16, ep=16) > 0.0
+    assert exchange(hidden, count=16, dp=16, ep=16) == exchange(count=16, dp=16, ep=16) > 0.0
+    across = ideal_software(expert_parallel_overlap_across=1.0)
+    assert exchange(across, count=16, dp=16, ep=16) == 0.0
+    # Two domains: a token with two experts has them in 1.5 domains on average, 8 of 16 devices are in the other.
+    once = 2048 * 1.5 * 256 * 2 * 8 / 16 / links
+    assert exchange(count=16, dp=16, ep=16) == pytest.approx(4 * 3 * 4 * once)
 
 
 def test_gradients_of_experts_are_reduced_over_their_own_replicas() -> None:
@@ -218,6 +223,16 @@ def test_more_expert_parallelism_never_needs_more_memory(layout: dict[str, Any],
         for ep in (1, 2, 4, 8)
     ]
     assert totals == sorted(totals, reverse=True)
+
+
+def test_kernels_of_models_with_experts_are_slower_by_a_number_of_the_profile() -> None:
+    plain, slow = (ideal_software(expert_slowdown=factor) for factor in (1.0, 1.5))
+    for model, factor in ((mixture(), 1.5), (small_model(), 1.0)):
+        before, after = (
+            float(step_times(work(model), ideal_machine(), software, single(zero_stage=0)).step_s[0])
+            for software in (plain, slow)
+        )
+        assert after == pytest.approx(factor * before)
 
 
 @given(layouts(), st.floats(1.0, 2.0))

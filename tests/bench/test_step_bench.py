@@ -20,6 +20,7 @@ pytestmark = pytest.mark.bench
 ESTIMATE_S_MAX = 2e-3
 PLANS_PER_S_MIN = 300_000
 PROCESS_S_MAX = 2.0
+EXPERTS = ("deepseek-v3", "h800-sxm", 2048, 4096)
 QUESTIONS = [("gpt3-175b", "a100-80gb-sxm", 1024, 2048), ("llama-3.1-405b", "h100-sxm", 16384, 8192)]
 
 
@@ -37,7 +38,7 @@ def test_one_step_estimate(benchmark: BenchmarkFixture) -> None:
     assert taken_s <= ESTIMATE_S_MAX
 
 
-@pytest.mark.parametrize(("model", "chip", "devices", "sequence"), QUESTIONS)
+@pytest.mark.parametrize(("model", "chip", "devices", "sequence"), [*QUESTIONS, EXPERTS])
 def test_legal_layouts_per_second(
     benchmark: BenchmarkFixture, model: str, chip: str, devices: int, sequence: int
 ) -> None:

@@ -25,7 +25,7 @@ def expert_share(model: ModelShape) -> float:
 
     Source: the shape.
     """
-    return model.expert_layers / model.layers
+    return 0.0 if model.experts is None else model.expert_layers / model.layers
 
 
 def expert_gemms(model: ModelShape) -> tuple[Gemm, ...]:

@@ -49,6 +49,8 @@ class Assumption:
         }
 
 
+_OF_EXPERTS = ("expert_slowdown", "expert_imbalance", "expert_parallel_overlap", "expert_parallel_overlap_across")
+"""Numbers of a software profile that matter for mixtures of experts alone."""
 _YOURS = "given by you"
 ROUNDING = 1e-9
 """Relative difference below which two batches are one."""
@@ -115,8 +117,11 @@ def _step(prepared: Prepared) -> list[Assumption]:
             "catalogue",
         ),
     ]
-    fitted = ("scale_slowdown", "tensor_parallel_overlap", "data_parallel_overlap", "pipeline_overlap")
-    rows += [_sourced(f"training.profile.{name}", getattr(profile, name)) for name in fitted]
+    fitted: tuple[str, ...] = ("scale_slowdown", "tensor_parallel_overlap", "data_parallel_overlap", "pipeline_overlap")
+    if prepared.work.model.experts is not None:
+        fitted += _OF_EXPERTS
+    stated = ((name, getattr(profile, name)) for name in fitted)
+    rows += [_sourced(f"training.profile.{name}", number) for name, number in stated if number is not None]
     rows.append(Assumption("step model error", STEP_MODEL_SIGMA, "ratio", STEP_MODEL_SOURCE, "default"))
     return rows
 

@@ -1,4 +1,7 @@
-"""What would change an answer most: the same run with one thing changed, each planned anew."""
+"""What would change an answer most: the same run with one thing changed.
+
+Where the change touches the step, the layout is searched anew; interruptions and checkpoints keep it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import SimError
 from sim.results.answer import Lever
+from sim.spec.layout import LayoutSpec
 from sim.spec.scenario import ClusterSpec
 from sim.study.predict import expected_s
 from sim.units import show
@@ -44,6 +48,7 @@ def _changes(prepared: Prepared) -> Iterator[Change]:
         yield from _step_changes(prepared, cluster, training)
     rate = cluster.failure_rate
     if rate > 0:
+        training = _as_laid_out(prepared, training)
         half = cluster.model_copy(update={"failure_rate": rate / 2})
         yield "failure rate", f"{rate * 3600e6:.3g}", f"{rate * 1800e6:.3g} per 1e6 device-hours", half, training
         shorter = cluster.model_copy(update={"restart": cluster.restart / 2})
@@ -57,6 +62,13 @@ def _changes(prepared: Prepared) -> Iterator[Change]:
             cluster,
             training.model_copy(update={"checkpoint": faster}),
         )
+
+
+def _as_laid_out(prepared: Prepared, training: TrainingSpec) -> TrainingSpec:
+    """Keep the layout where a change leaves the step alone: interruptions hardly ever make another one best."""
+    if prepared.layout is None:
+        return training
+    return training.model_copy(update={"plan": LayoutSpec.model_validate(prepared.layout)})
 
 
 def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSpec) -> Iterator[Change]:

@@ -8,6 +8,7 @@ from sim.cost.attention import AttentionCurve
 from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
+from sim.cost.recipe import RECIPES
 from sim.cost.roofline import RooflineCurve
 from sim.errors import CatalogError, UsageError
 from sim.spec import catalog
@@ -33,11 +34,12 @@ def peak(accelerator: Accelerator, precision: str) -> float:
     """
     known = accelerator.peak_flop_per_s
     if precision not in known:
+        trains = [name for name, each in RECIPES.items() if {each.gemm_precision, each.wide_precision} <= set(known)]
         raise UsageError(
             f"{accelerator.name} has no dense peak for {precision}",
             value=precision,
             where="training.precision",
-            mend=f"one of {', '.join(known)}, or another accelerator",
+            mend=f"--precision {' or '.join(trains)}" if trains else "another accelerator: it trains in no recipe here",
         )
     return known[precision].value
 

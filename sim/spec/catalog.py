@@ -98,8 +98,8 @@ def path(kind: str, name: str) -> Path:
     known = names(kind)
     if name not in known:
         name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-        near = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.5)
-        near += [other for other in known if name and name.lower() in other and other not in near][:4]
+        near = [other for other in known if name and name.lower() in other][:4]
+        near = near or difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.5)
         mend = f"did you mean {' or '.join(near)}?" if near else f"sim list {kind} shows all {len(known)}"
         raise CatalogError(f"no such name among the {kind} of the catalogue", value=name, where=kind, mend=mend)
     return root() / kind / f"{name}.yaml"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sim import units
 from sim.cli import output
 from sim.cli.answer import draw, time_unit
-from sim.errors import SimError, UsageError
+from sim.errors import InfeasibleError, SimError, UsageError
 from sim.results.thresholds import Threshold
 from sim.results.words import amount
 from sim.study.question_scenario import OPTIONS
@@ -87,23 +87,51 @@ class Request:
 
 
 def answer_all(request: Request, machines: Sequence[str], ask: Callable[[str, Settings], Answer]) -> None:
-    """Ask the question of each machine and print one answer, or one table of several."""
+    """Ask the question of each machine and print one answer, or one table of several.
+
+    Of several machines, those that cannot do it say why beside the others' answers.
+
+    Raises:
+        InfeasibleError: no machine can do it.
+
+    """
     target = _emit_target(request, machines)
-    answers = [ask(machine, request.settings) for machine in machines]
+    found = [_answer_or_refusal(ask, machine, request) for machine in machines]
+    answers = [each for each in found if not isinstance(each, InfeasibleError)]
+    refusals = [each for each in found if isinstance(each, InfeasibleError)]
+    if not answers:
+        raise refusals[0]
     if target is not None:
         from sim.cli.files import write_whole
 
         write_whole(target, answers[0].scenario_text, force=request.force)
         output.say(f"scenario written to {target}")
     if request.json:
-        one = answers[0].to_dict() if len(answers) == 1 else {"answers": [answer.to_dict() for answer in answers]}
-        output.write_json(one)
+        # An answer says itself which machine it is about; a refusal does not.
+        every = [
+            {"on": on} | each.to_dict() if isinstance(each, InfeasibleError) else each.to_dict()
+            for on, each in zip(machines, found, strict=True)
+        ]
+        output.write_json(found[0].to_dict() if len(found) == 1 else {"answers": every})
     elif request.csv:
-        output.write(_csv(machines, answers))
-    elif len(answers) == 1:
+        output.write(_csv([on for on, each in zip(machines, found, strict=True) if each in answers], answers))
+    elif len(found) == 1:
         draw(answers[0], everything=request.everything)
     else:
         _draw_table(answers)
+    if not request.json:
+        for refusal in refusals:
+            say = output.say if request.csv else output.write
+            say(output.printable(str(refusal)))
+
+
+def _answer_or_refusal(
+    ask: Callable[[str, Settings], Answer], machine: str, request: Request
+) -> Answer | InfeasibleError:
+    try:
+        return ask(machine, request.settings)
+    except InfeasibleError as error:
+        return error
 
 
 def _draw_table(answers: Sequence[Answer]) -> None:

@@ -227,3 +227,21 @@ def test_same_bytes_in_fresh_processes_and_after_other_questions() -> None:
     call("howmuch", "3d", "64xa100-80gb-sxm", "--seeds", "3")
     seen.add(hashlib.sha256(call(*question).stdout.encode()).hexdigest())
     assert len(seen) == 1
+
+
+def test_a_machine_that_cannot_do_it_says_so_beside_the_others() -> None:
+    """One infeasible cluster of several is part of the answer; only when none can do it is the question refused."""
+    both = ("howlong", "1e23", "1024xh100-sxm", "16xh100-sxm", "--model", "llama-3.1-405b", "--seeds", "2")
+    text = call(*both)
+    assert text.exit_code == 0
+    assert "1,024xh100-sxm" in text.stdout
+    assert "does not fit on 16 x h100-sxm" in text.stdout
+    answered, refused = json.loads(call(*both, "--json").stdout)["answers"]
+    assert (answered["question"]["on"], refused["on"]) == ("1024xh100-sxm", "16xh100-sxm")
+    assert "wall_clock_s" in answered["answer"]
+    assert refused["exit_code"] == 4
+    table = call(*both, "--csv")
+    assert len(table.stdout.splitlines()) == 2
+    assert "does not fit" in table.stderr
+    none = call("howlong", "1e23", "8xh100-sxm", "16xh100-sxm", "--model", "llama-3.1-405b", "--seeds", "2")
+    assert none.exit_code == 4

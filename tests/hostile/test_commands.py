@@ -64,7 +64,7 @@ WRONG: list[tuple[tuple[str, ...], int, str]] = [
     (("howlong", "1e26", "8x../../etc/passwd"), 2, "is no cluster"),
     (("howlong", "1e26", "8xa\u0435-80gb"), 2, "is no cluster"),
     (("howlong", "1e26", "8xh100-sxm"), 4, "more than its 80 GiB"),
-    (("howlong", "1e24", ON, "8xh100-sxm"), 4, "does not fit on 8"),
+    (("howlong", "1e24", "8xh100-sxm", "4xh100-sxm"), 4, "does not fit on 8"),
     # Options.
     (("howlong", "1e24", ON, "--modle", "x"), 2, "did you mean --model"),
     (("howlong", "1e24", ON, "--model", "gpt3-175"), 2, "gpt3-175b"),

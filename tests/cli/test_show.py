@@ -124,9 +124,6 @@ def test_a_name_like_nothing_sends_to_the_list() -> None:
 def test_a_scenario_is_printed_as_it_stands() -> None:
     from sim.cli.rows import scenario_files
 
-    files = scenario_files()
-    if not files:
-        pytest.skip("no scenario in this checkout yet")
-    name, file = next(iter(files.items()))
+    name, file = next(iter(scenario_files().items()))
     assert call("show", name).stdout.strip() == file.read_text(encoding="utf-8").strip()
     assert json.loads(call("show", name, "--json").stdout)["text"] == file.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
     from sim.cost.roofline import Numbers
-    from sim.cost.training import Work
+    from sim.cost.work import Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
     from sim.cost.roofline import Numbers, RooflineCurve
-    from sim.cost.training import Work
+    from sim.cost.work import Work
 
 GROUPED_FLOOR_S = 11.5e-6
 """A grouped product with nothing to do: half of the 23 us that the fastest feed-forward of experts takes on an H100

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
     from sim.cost.roofline import Numbers
-    from sim.cost.training import Work
+    from sim.cost.work import Work
 
 RADIX = 2**20
 """Above any degree, so that several degrees make one key."""

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from sim.cost.layout import Counts
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
-    from sim.cost.recipe import Recipe
-    from sim.spec.model import ModelShape
+    from sim.cost.work import Work
 
 PARTS = (
     "useful compute",
@@ -47,27 +46,6 @@ FEWEST_RANKS, REFERENCE_RANKS = 8, 256
 """Below one node nothing more is gained; kernel slowdowns of profiles were measured around 256 devices."""
 
 _SELECTIVE, _FULL = RECOMPUTE.index("selective"), RECOMPUTE.index("full")
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a step is made of, whatever the layout."""
-
-    model: ModelShape
-    recipe: Recipe
-    sequence: int
-    global_batch: int
-    """Sequences of one optimizer step, over all replicas."""
-
-    @property
-    def tokens(self) -> float:
-        """Tokens of one optimizer step."""
-        return float(self.sequence) * self.global_batch
-
-    @property
-    def model_flop(self) -> float:
-        """Model FLOP of one optimizer step, in operations."""
-        return self.tokens * flop_per_token(self.model, self.sequence).training
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from sim.cost.memory import per_device
 from sim.cost.recipe import recipe
-from sim.cost.training import Work
 from sim.cost.transformer import require_modelled
+from sim.cost.work import Work
 from sim.errors import SimError
 from sim.plan import machine as machines
 from sim.plan.candidates import WHEREVER_LEGAL, enumerate_layouts, space

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.cost.memory import Memory, per_device
 from sim.cost.reliability import RunParameters, expected_run, young_daly_interval_s
-from sim.cost.training import StepTimes, Work, step_times
+from sim.cost.training import StepTimes, step_times
 from sim.errors import InfeasibleError
 from sim.plan.candidates import enumerate_layouts, joined, space
 from sim.units import show
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
+    from sim.cost.work import Work
     from sim.plan.candidates import Space
     from sim.spec.layout import LayoutSpec
 

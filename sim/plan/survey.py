@@ -9,7 +9,8 @@ import numpy as np
 
 from sim.cost.memory import OPTIMIZER_SPLIT, Memory, per_device
 from sim.cost.recipe import recipe
-from sim.cost.training import StepTimes, Work, step_times
+from sim.cost.training import StepTimes, step_times
+from sim.cost.work import Work
 from sim.plan import machine as machines
 from sim.plan.candidates import enumerate_layouts, joined, space
 from sim.plan.resolve import ResolvedCluster, resolve_cluster, resolve_training

@@ -10,7 +10,7 @@ import numpy as np
 from sim.cost.energy import DEFAULT_NODE_FACTOR, PowerModel, node_factor
 from sim.cost.recipe import recipe
 from sim.cost.reliability import ExpectedRun, expected_run, refuse_endless
-from sim.cost.training import Work
+from sim.cost.work import Work
 from sim.errors import UsageError
 from sim.plan import machine as machines
 from sim.plan.resolve import ResolvedCluster, ResolvedTraining, resolve_cluster, resolve_training

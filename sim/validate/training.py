@@ -11,8 +11,9 @@ import numpy as np
 
 from sim.cost.layout import single
 from sim.cost.memory import per_device
-from sim.cost.training import Work, step_times
+from sim.cost.training import step_times
 from sim.cost.transformer import flop_per_token
+from sim.cost.work import Work
 from sim.errors import InfeasibleError, NotYetError
 from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, divisors, enumerate_layouts, joined, space
 from sim.spec.layout import LayoutSpec

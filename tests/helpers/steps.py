@@ -11,7 +11,7 @@ from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
 from sim.cost.recipe import recipe
 from sim.cost.roofline import IDEAL
-from sim.cost.training import Work
+from sim.cost.work import Work
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
 from sim.spec import catalog

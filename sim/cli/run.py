@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from sim.results.report import Report
 
 
+MISSED = 3
+"""Exit code of a run that missed a target of its scenario."""
+
+
 def run(
     scenario: Annotated[Path, typer.Argument(help="Scenario file.", show_default=False)],
     changes: Annotated[
@@ -26,20 +30,28 @@ def run(
     seeds: Annotated[int, typer.Option(help="Seeds to play.", min=1, max=100_000)] = 1,
     everything: Annotated[bool, typer.Option("--all", help="Show every assumption.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+) -> int:
     """Play a scenario file event by event.
 
-    Prints the expected answer and, beside it, what the simulated seeds did.
+    A training run shows the expected answer and, beside it, what the simulated seeds did. Ends with exit code 3
+    where a target of the scenario was missed.
     """
+    from sim.results.run_report import RunReport
     from sim.spec.load import load_scenario
     from sim.study.scenarios import run_scenario
 
     report = run_scenario(load_scenario(scenario, changes or ()), seed, seeds)
+    missed = isinstance(report, RunReport) and report.missed
     if json:
         output.write_json(report.to_dict())
-        return
-    for line in lines(report, everything=everything):
-        output.write(line)
+    elif isinstance(report, RunReport):
+        from sim.cli.run_report import draw
+
+        draw(report, everything=everything)
+    else:
+        for line in lines(report, everything=everything):
+            output.write(line)
+    return MISSED if missed else 0
 
 
 def lines(report: Report, *, everything: bool) -> Iterator[str]:

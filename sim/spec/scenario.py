@@ -4,16 +4,27 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sim.errors import NotYetError
+from sim.errors import NotYetError, UsageError
 from sim.spec import defaults
+from sim.spec.graph import GraphSpec
 from sim.spec.hardware import Accelerator, Fabric, Node, Slug
+from sim.spec.jobs import JobsSpec
 from sim.spec.model_reference import beside_their_files
+from sim.spec.policy import PolicySpec
 from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal, refuse_truth
+from sim.spec.requests import RequestsSpec
+from sim.spec.service import ServiceSpec
+from sim.spec.tasks import TasksSpec
+from sim.spec.tenants import TenantSpec
+from sim.spec.tool import ToolSpec
 from sim.spec.workload import TrainingSpec
 
-NOT_YET = ("clusters", "pools", "services", "tools", "graphs", "trainings", "tenants", "policy", "targets")
+NOT_YET = ("clusters", "pools", "services", "tools", "graphs", "trainings", "tenants", "policy")
 """Keys of the scenario language that are reserved and not built yet."""
+WORKLOADS = ("training", "requests", "tasks", "jobs")
+"""Kinds of workload."""
 WORKLOADS_NOT_YET = ("requests", "tasks", "jobs")
+"""Kinds that are reserved and not built yet."""
 
 
 class ClusterSpec(FrozenModel):
@@ -59,16 +70,32 @@ def read_cluster(value: object) -> object:
 class Workload(FrozenModel):
     """One entry of ``workloads``: a single key names its kind."""
 
-    training: TrainingSpec
+    training: TrainingSpec | None = None
     """A training run."""
+    requests: RequestsSpec | None = None
+    """Requests to a service."""
+    tasks: TasksSpec | None = None
+    """Tasks that run a graph."""
+    jobs: JobsSpec | None = None
+    """Plain jobs of a trace or a list."""
+
+    @property
+    def kind(self) -> str:
+        """Name the one kind that is given."""
+        return next(kind for kind in WORKLOADS if getattr(self, kind) is not None)
 
 
 def read_workload(value: object) -> object:
-    """Refuse the kinds of workload that are reserved and not built yet."""
-    if isinstance(value, dict):
-        for kind in WORKLOADS_NOT_YET:
-            if kind in value:
-                raise NotYetError(f"workloads of the kind '{kind}' are not built yet", mend="use training")
+    """Refuse an entry that names no kind of workload or several."""
+    if not isinstance(value, dict):
+        return value
+    kinds = [kind for kind in WORKLOADS if kind in value]
+    if len(kinds) != 1 and set(value) <= set(WORKLOADS):
+        given = ", ".join(kinds) or "none"
+        raise refusal("a workload has exactly one kind", given, f"one of {', '.join(WORKLOADS)}")
+    for kind in kinds:
+        if value[kind] is None:
+            raise refusal(f"the workload '{kind}' is empty", "", "write its fields below it, or in braces")
     return value
 
 
@@ -83,6 +110,18 @@ class Scenario(FrozenModel):
     """A cluster of the catalogue, COUNTxACCELERATOR, or a mapping."""
     workloads: tuple[Annotated[Workload, BeforeValidator(read_workload)], ...]
     """What runs."""
+    services: dict[Slug, ServiceSpec] = Field(default_factory=dict)
+    """Models that answer requests, by name."""
+    tools: dict[Slug, ToolSpec] = Field(default_factory=dict)
+    """What graphs call besides models, by name."""
+    graphs: dict[Slug, GraphSpec] = Field(default_factory=dict)
+    """Scaffolds of model calls and tools, by name."""
+    tenants: dict[Slug, TenantSpec] = Field(default_factory=dict)
+    """Who shares the cluster, by name."""
+    policy: PolicySpec | None = None
+    """How jobs share the cluster; first come, first served where none is given."""
+    targets: dict[str, str | float] = Field(default_factory=dict)
+    """Limits that decide between the exit codes 0 and 3: {chat.ttft_s.p99: 1 s}."""
     seed: Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(refuse_truth)] = 0
     """Draws the luck of a simulated run."""
 
@@ -99,9 +138,28 @@ class Scenario(FrozenModel):
         return value
 
     @property
+    def is_one_training(self) -> bool:
+        """Tell whether one training run has the cluster to itself."""
+        alone = not (self.services or self.tools or self.graphs or self.tenants or self.policy)
+        return alone and len(self.workloads) == 1 and self.workloads[0].training is not None
+
+    @property
     def training(self) -> TrainingSpec:
-        """Give the training run of the scenario."""
-        return self.workloads[0].training
+        """Give the training run of a scenario that is one.
+
+        Raises:
+            UsageError: the scenario is not one training run.
+
+        """
+        training = self.workloads[0].training
+        if training is None or not self.is_one_training:
+            raise UsageError(
+                "this needs a scenario of one training run",
+                value=", ".join([*(workload.kind for workload in self.workloads), *self.services]),
+                where=self.name,
+                mend="`sim run` plays scenarios of every kind",
+            )
+        return training
 
 
 def refuse_not_yet(data: object) -> None:
@@ -117,7 +175,7 @@ def refuse_not_yet(data: object) -> None:
         if key in data:
             raise NotYetError(f"'{key}' is part of the scenario language and not built yet", mend=f"leave out {key}")
     workloads = data.get("workloads")
-    if isinstance(workloads, list) and len(workloads) > 1:
-        raise NotYetError("several workloads in one scenario are not built yet", mend="keep one training run")
     for workload in workloads if isinstance(workloads, list) else ():
-        read_workload(workload)
+        for kind in WORKLOADS_NOT_YET:
+            if isinstance(workload, dict) and kind in workload:
+                raise NotYetError(f"workloads of the kind '{kind}' are not built yet", mend="use training")

@@ -1,20 +1,29 @@
-"""Play a scenario."""
+"""Play a scenario of any kind."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sim.errors import NotYetError, ScenarioError
 from sim.results import words
 from sim.results.report import Report, fold
+from sim.results.run_report import RunReport, gather
+from sim.results.targets import judge
 from sim.study.predict import LUCK_SEEDS, play_seeds, predict
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.spec.scenario import Scenario
 
 
-def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) -> Report:
+def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) -> Report | RunReport:
     """Play a scenario event by event, with one seed or several.
+
+    One training run that has the cluster to itself gets its closed form beside the simulation (`Report`); services,
+    graphs, jobs and whatever shares a cluster get a `RunReport`.
 
     Args:
         scenario: what to play.
@@ -27,6 +36,38 @@ def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) ->
     """
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})
+    if scenario.is_one_training:
+        return _run_training(scenario, seeds)
+    play = player(scenario)
+    played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
+    report = gather(list(played))
+    return replace(report, targets=judge(scenario.targets, report.values))
+
+
+def player(scenario: Scenario) -> Callable[[Scenario], RunReport]:
+    """Give the function that plays scenarios of this kind once.
+
+    Raises:
+        NotYetError: workloads of this mixture cannot share a cluster yet.
+
+    """
+    kinds = ", ".join(dict.fromkeys(workload.kind for workload in scenario.workloads))
+    raise NotYetError(
+        "this mixture of workloads cannot be played yet",
+        value=kinds,
+        where="workloads",
+        mend="one training run, and nothing else",
+    )
+
+
+def _run_training(scenario: Scenario, seeds: int) -> Report:
+    if scenario.targets:
+        raise ScenarioError(
+            "a training run alone has no targets yet",
+            value=", ".join(scenario.targets),
+            where="targets",
+            mend="sim howmany finds the devices that finish in time",
+        )
     prediction = predict(scenario, max(LUCK_SEEDS, seeds))
     asked = Asked("run", None, scenario.name, None, {}, scenario.seed)
     sentence = words.how_long(prediction.prepared, prediction.interval.spread)

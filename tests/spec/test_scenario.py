@@ -96,7 +96,7 @@ def test_other_ways_to_write_the_same(old: str, new: str) -> None:
         ("name: everything", "name: ''", "at least 1 character", "file.yaml:3:7"),
         ("name: everything", f"name: {'x' * 201}", "at most 200 characters", "file.yaml:3:7"),
         ("  - training: {budget: 1e24 FLOP}", "  []", "at least one workload", "file.yaml:6"),
-        ("  - training: {budget: 1e24 FLOP}", "  - {}", "'training' is missing", "file.yaml:6"),
+        ("  - training: {budget: 1e24 FLOP}", "  - {}", "exactly one kind", "file.yaml:6"),
         ("  - training: {budget: 1e24 FLOP}", "  - serving: {}", "unknown key 'serving'", "file.yaml:6"),
     ],
 )
@@ -132,9 +132,16 @@ def test_reserved_workloads_are_not_yet(kind: str) -> None:
         read(changed("training: {budget: 1e24 FLOP}", f"{kind}: {{}}"))
 
 
-def test_several_workloads_are_not_yet() -> None:
-    with pytest.raises(NotYetError, match="several workloads"):
-        read(changed("seed: 3", "  - training: {budget: 1e24 FLOP}\nseed: 3"))
+def test_a_workload_has_one_kind() -> None:
+    with pytest.raises(ScenarioError, match="exactly one kind"):
+        read(changed("training: {budget: 1e24 FLOP}", "{}"))
+
+
+def test_several_workloads_are_no_single_training() -> None:
+    found = read(changed("seed: 3", "  - training: {budget: 1e24 FLOP}\nseed: 3"))
+    assert not found.is_one_training
+    with pytest.raises(SimError, match="one training run"):
+        _ = found.training
 
 
 @given(

@@ -1,0 +1,60 @@
+"""An iteration is the sum of its parts, one at a time and many at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.cost.serving import HostTimes, IterationCost
+
+
+class Linear:
+    """Parts that are linear in everything: what the sums must give back."""
+
+    def token_s(self, tokens: np.ndarray) -> np.ndarray:
+        return 1e-3 + 1e-6 * tokens
+
+    def communication_s(self, tokens: np.ndarray) -> np.ndarray:
+        return 1e-4 + 0 * tokens
+
+    def output_s(self, outputs: np.ndarray) -> np.ndarray:
+        return 1e-5 * outputs
+
+    def decode_attention_s(self, sequences: int, contexts: np.ndarray) -> np.ndarray:
+        return 1e-5 + 1e-9 * contexts
+
+    def mixed_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:
+        return 1e-5 + 1e-9 * context + 1e-10 * pairs
+
+    def flop(self, tokens: float, pairs: float, outputs: float) -> float:
+        return tokens + pairs + outputs
+
+
+def test_decode_is_the_sum_of_its_parts() -> None:
+    cost = IterationCost(Linear(), HostTimes(2e-3, 1e-6))
+    expected = 1e-3 + 8e-6 + 8e-5 + 1e-5 + 1e-9 * 8000 + 2e-3 + 8e-6
+    assert cost.mixed_s(8, 8000, 0, 0, 0) == pytest.approx(expected, rel=1e-12)
+
+
+def test_prefill_adds_its_tokens_and_pairs() -> None:
+    cost = IterationCost(Linear(), HostTimes(2e-3, 0.0, 5e-4))
+    expected = 1e-3 + 1e-6 * 520 + 9e-5 + 1e-5 + 8e-6 + 1e-10 * 131328 + 2.5e-3
+    assert cost.mixed_s(8, 8000, 512, 131328, 1) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_prefill_is_not_faster_than_its_launches() -> None:
+    cost = IterationCost(Linear(), HostTimes(launch_s=0.5))
+    assert cost.mixed_s(0, 0, 16, 136, 1) == 0.5
+
+
+@given(st.integers(1, 3000), st.lists(st.integers(1, 10**8), min_size=1, max_size=40))
+def test_many_contexts_are_bit_equal_to_one_at_a_time(decoding: int, contexts: list[int]) -> None:
+    cost = IterationCost(Linear(), HostTimes(1e-4, 1e-6), stages=2)
+    together = cost.decode_s(decoding, np.array(contexts, dtype=np.int64))
+    assert together.tolist() == [cost.mixed_s(decoding, context, 0, 0, 0) for context in contexts]
+
+
+def test_a_pipeline_reads_its_weights_for_each_micro_batch() -> None:
+    one, two = (IterationCost(Linear(), HostTimes(), stages) for stages in (1, 2))
+    assert two.mixed_s(8, 0, 0, 0, 0) == pytest.approx(1e-3 + 4e-6 + 8e-5 + 1e-5, rel=1e-9)
+    assert one.mixed_s(8, 0, 0, 0, 0) == pytest.approx(1e-3 + 8e-6 + 8e-5 + 1e-5, rel=1e-9)

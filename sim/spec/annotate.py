@@ -85,7 +85,7 @@ class _Writer:
 
     def _default(self, key: str, field: FieldInfo, at: Path, indent: int) -> list[str]:
         """Write the default behind a mark that is taken away to change it."""
-        value = field.default
+        value = field.get_default(call_default_factory=True)
         if isinstance(value, FrozenModel):
             inside = self._record(value, (*at, key), 2)
         elif isinstance(value, tuple) and value and isinstance(value[0], FrozenModel):

@@ -68,6 +68,8 @@ class _Writer:
             return [line for key, value in data.items() for line in self._given(key, value, at, indent, bare=bare)]
         lines: list[str] = []
         for key, field in model.model_fields.items():
+            if key not in data and is_absent_record(field):
+                continue
             lines += self._comment(model, key, field, at, indent)
             lines += self._given(key, data[key], at, indent) if key in data else self._default(key, field, at, indent)
         return lines
@@ -164,6 +166,14 @@ def _choices(annotation: object) -> tuple[str, ...]:
         return tuple(str(choice) for choice in arguments)
     inner = [argument for argument in arguments if argument is not type(None)]
     return _choices(inner[0]) if len(inner) == 1 and get_origin(annotation) is not tuple else ()
+
+
+def is_absent_record(field: FieldInfo) -> bool:
+    """Tell whether a field holds a record or, where it is not given, nothing: another kind of workload, say."""
+    if field.default is not None:
+        return False
+    inner = [argument for argument in get_args(field.annotation) if argument is not type(None)]
+    return len(inner) == 1 and isinstance(inner[0], type) and issubclass(inner[0], FrozenModel)
 
 
 def _units(dimension: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from sim.cli.new import KINDS, MODELINE, NOT_YET, template
 from sim.cli.schema import schema_text
-from sim.spec.annotate import annotate, write_default
+from sim.spec.annotate import annotate, is_absent_record, write_default
 from sim.spec.defaults import DEFAULTS
 from sim.spec.docstrings import field_docstrings
 from sim.spec.hardware import Accelerator, Fabric, FabricLevel, Node
@@ -54,7 +54,7 @@ def test_every_key_stands_in_it_with_its_meaning(kind: str) -> None:
     words = " ".join(text.replace("#", " ").split())
     for record in RECORDS[kind]:
         for key, meaning in field_docstrings(record).items():
-            if key in record.model_fields:
+            if key in record.model_fields and not is_absent_record(record.model_fields[key]):
                 assert re.search(rf"^[ #-]*{key}:", text, re.MULTILINE), f"{record.__name__}.{key}"
                 assert meaning in words, f"{record.__name__}.{key}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from sim.spec.scenario import Scenario, refuse_not_yet
@@ -39,4 +40,18 @@ def read_scenario(document: Document) -> Scenario:
 
     """
     refuse_not_yet(document.data)
-    return validate(Scenario, document)
+    return check_document(document)
+
+
+def check_document(document: Document) -> Scenario:
+    """Validate a document as a scenario, reserved keys included.
+
+    Raises:
+        ScenarioError: it is wrong; the error lists every problem with its place.
+
+    """
+    scenario = validate(Scenario, document)
+    if scenario.graphs or any(workload.tasks is not None for workload in scenario.workloads):
+        # Few scenarios have graphs, and all would wait for the library that checks them.
+        importlib.import_module("sim.spec.graph_check").check_graphs(scenario, document)
+    return scenario

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -36,6 +36,8 @@ def _inside(annotation: object, step: str | int) -> list[object]:
     """Give the types of the parts under a key or index."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(step) if isinstance(step, str) else None
+        if field is None and annotation.model_config.get("extra") == "allow":
+            return [get_args(get_type_hints(annotation, include_extras=True)["__pydantic_extra__"])[1]]
         return [field.annotation] if field is not None else []
     origin, arguments = get_origin(annotation), get_args(annotation)
     if not isinstance(origin, type) or not arguments:

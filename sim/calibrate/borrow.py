@@ -21,7 +21,7 @@ def borrowed(name: str, base: Record) -> Record:
         "title": family.title,
         "notes": [f"The curves of {family.base} stand in wherever nothing else is named.", *family.notes],
     }
-    for kind in ("gemm", "attention", "collectives"):
+    for kind in ("gemm", "attention", "experts", "collectives"):
         record[kind] = {key: _lent(curve, family.base) for key, curve in base[kind].items()}
     record["network"], record["vector"] = _lent(base["network"], family.base), _lent(base["vector"], family.base)
     _known_products(record, family)
@@ -43,7 +43,7 @@ def _known_products(record: Record, family: Borrowed) -> None:
     if not family.compute_efficiency:
         return
     ratio = family.compute_efficiency["bf16"][0] / record["gemm"]["bf16"]["compute_efficiency"]
-    for kind in ("gemm", "attention"):
+    for kind in ("gemm", "attention", "experts"):
         for key, curve in record[kind].items():
             known = family.compute_efficiency.get(key) if kind == "gemm" else None
             if known is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sim.calibrate import attention, collective, fitting, gemm, tables
+from sim.calibrate import attention, collective, fitting, gemm, moe, tables
 from sim.calibrate.families import MEASURED, OPERATORS, PAIRS, Measured
 from sim.errors import UsageError
 
@@ -24,6 +24,7 @@ COLLECTIVES = {
     "reduce_scatter": "reduce_scatter",
     "all_to_all": "alltoall",
 }
+EXPERT_KERNEL = "moe_torch_flow_cutlass"
 STATIC_OVERHEAD_S = 4e-6
 """Overhead of a product whose activation is quantised already: that of the bf16 product of the same library."""
 LEAST_TRANSFER = 2**20
@@ -57,6 +58,7 @@ def measured(name: str, folder: Path) -> Record:
         record["notes"] = list(family.notes)
     record["gemm"] = _gemm(family, folder / "aic_gemm.parquet")
     record["attention"] = _attention(family, folder / "aic_attention_prefill.parquet")
+    record["experts"] = _experts(family, folder / "aic_moe.parquet")
     record["collectives"] = _collectives(family, folder)
     record["network"] = NETWORK
     record["vector"] = _vector(record["gemm"]["bf16"])
@@ -111,6 +113,30 @@ def _fit_attention(
     return attention.fit(
         path, peak * 1e12, family.memory * 1e9, element_bytes, half_head_dim=half_head_dim, where=where
     )
+
+
+def _experts(family: Measured, path: Path) -> Record:
+    """Fit the feed-forward of experts in every format that the table has, experts chosen evenly."""
+    lender = next(each for each in MEASURED.values() if each.system == (family.experts_of or family.system))
+    peaks = {"bf16": lender.bf16, "fp8": lender.eight_bit, "fp8_block": lender.eight_bit, "fp4": lender.four_bit}
+    found: Record = {}
+    for key, (label, element_bytes) in GEMM_FORMATS.items():
+        peak, kernel = peaks[key], lender.block_kernel if key == "fp8_block" else EXPERT_KERNEL
+        if peak is None or not kernel or (family.experts_of and key != "bf16"):
+            continue
+        where = {"system": lender.system, "framework": "TRTLLM", "moe_dtype": label, "distribution": "balanced"}
+        curve, judgement = moe.fit(
+            path, peak * 1e12, lender.memory * 1e9, element_bytes, where=where | {"kernel_source": kernel}
+        )
+        record = _rounded(dataclasses.asdict(curve))
+        if family.experts_of:
+            source = f"the same fit to {lender.system}: no even choice of experts was measured here"
+            found[key] = record | {"fit": {"status": "stand-in", "source": source}}
+            continue
+        rows = f"rows system={lender.system}, moe_dtype={label}, distribution=balanced, kernel_source={kernel}"
+        note = "Whole feed-forward of gated experts, permutation of the tokens included."
+        found[key] = record | _reference(peak, lender.memory) | _fit(path, rows, OPERATORS, judgement, note)
+    return found
 
 
 def _collectives(family: Measured, folder: Path) -> Record:

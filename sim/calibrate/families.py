@@ -39,6 +39,10 @@ class Measured:
     """Chip in the table of memory-bound operators."""
     head_dim_of: str | None = None
     """System that lends the constant of the head dimension, where the table holds one head dimension."""
+    experts_of: str | None = None
+    """System that lends the curve of experts, where the table holds no even choice of them."""
+    block_kernel: str = "deepgemm"
+    """Kernel of the table's experts in 8-bit blocks; empty where it has none that a curve describes (Triton)."""
     eight_bit_attention: bool = True
     """Whether the table's fp8 attention is one kernel: on consumer chips it mixes two, four times apart."""
     notes: tuple[str, ...] = ()
@@ -63,16 +67,16 @@ MEASURED = {
     "a100-sxm": Measured(
         "A100 SXM; TensorRT-LLM 1.0.0, NCCL 2.27.3",
         "a100_sxm", 312, 2039, 40, 300, nccl="2.27.3",
-        pair="a100_dgx", vector="a100", head_dim_of="l40s",
+        pair="a100_dgx", vector="a100", head_dim_of="l40s", experts_of="h100_sxm",
         notes=("The attention table holds head_dim 128 alone: half_head_dim is that of the L40S.",),
     ),
     "h100-sxm": Measured(
         "H100 SXM; TensorRT-LLM 1.3.0rc20, NCCL 2.29.2",
-        "h100_sxm", 989.4, 3350, 50, 450, eight_bit=1978.9, pair="h100_dgx",
+        "h100_sxm", 989.4, 3350, 50, 450, eight_bit=1978.9, pair="h100_dgx", block_kernel="moe_torch_flow_cutlass",
     ),
     "h200-sxm": Measured(
         "H200 SXM; TensorRT-LLM 1.3.0rc20, NCCL 2.29.2",
-        "h200_sxm", 989.4, 4800, 50, 450, eight_bit=1978.9,
+        "h200_sxm", 989.4, 4800, 50, 450, eight_bit=1978.9, block_kernel="moe_torch_flow_cutlass",
     ),
     "b200-sxm": Measured(
         "B200 SXM; TensorRT-LLM 1.3.0rc20, NCCL 2.29.2",
@@ -93,11 +97,13 @@ MEASURED = {
     "l40s": Measured(
         "L40S on PCIe 4; TensorRT-LLM 1.3.0rc20, NCCL 2.27.3",
         "l40s", 362.05, 864, 96, 32, eight_bit=733, nccl="2.27.3", ranks=(2,), eight_bit_attention=False,
+        block_kernel="",
         notes=("Collectives at 4 and 8 ranks (2 to 6 GB/s) come from a badly routed host: that of 2 ranks stands in.",),
     ),
     "rtx-pro-6000": Measured(
         "RTX PRO 6000 Blackwell Server Edition on PCIe 5; TensorRT-LLM 1.3.0rc20, NCCL 2.29.2",
         "rtx_pro_6000_server", 467.8, 1792, 128, 64, eight_bit=935.6, four_bit=1871.2, eight_bit_attention=False,
+        block_kernel="",
     ),
 }  # fmt: skip
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from sim.calibrate.fitting import Judgement
     from sim.cost.attention import AttentionCurve
     from sim.cost.collectives import RankedCurve
+    from sim.cost.grouped import GroupedCurve
     from sim.cost.roofline import RooflineCurve
 
-Curve: TypeAlias = "RooflineCurve | AttentionCurve | RankedCurve"
+Curve: TypeAlias = "RooflineCurve | AttentionCurve | GroupedCurve | RankedCurve"
 
 
 def regenerate(name: str, data: Path, folder: Path) -> str:
@@ -52,7 +53,7 @@ def load(path: Path) -> Record:
 
 
 def replaced(base: Record, name: str, kind: str, key: str, curve: Curve, judgement: Judgement, source: str) -> Record:
-    """Give a record like `base` with one curve fitted anew: kind 'gemm', 'attention' or 'collectives', key its entry.
+    """Give a record like `base` with one curve fitted anew: entry `key` of its section `kind`, such as 'gemm'.
 
     The curve is a dataclass of sim.cost; `source` says what was fitted.
     """

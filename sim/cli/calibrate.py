@@ -12,7 +12,7 @@ import typer
 
 from sim.cli import output
 from sim.cli.files import check_writable, write_whole
-from sim.errors import NotYetError, UsageError
+from sim.errors import UsageError
 
 if TYPE_CHECKING:
     from sim.calibrate.build import Record
@@ -22,13 +22,22 @@ if TYPE_CHECKING:
     from sim.spec.hardware import Accelerator
     from sim.spec.quantity import Sourced
 
-NOT_YET = ("moe",)
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point")
 FORMATS = {"bf16": ("bf16", 2.0), "fp8": ("fp8", 1.0), "fp8_block": ("fp8", 1.0), "fp4": ("fp4", 0.5)}
 """By format of the operands: precision of the peak, bytes of one element."""
 COLUMNS = {
     "gemm": ("m", "n", "k", "latency"),
     "attention": ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "latency"),
+    "moe": (
+        "num_tokens",
+        "hidden_size",
+        "inter_size",
+        "topk",
+        "num_experts",
+        "moe_tp_size",
+        "moe_ep_size",
+        "latency",
+    ),
     "collective": ("num_gpus", "message_size", "latency"),
 }
 """Columns that each fit reads."""
@@ -40,7 +49,7 @@ FITTED, FILES = "What was measured", "Files"
 
 
 def calibrate(
-    what: Annotated[str, typer.Argument(help="gemm, attention or collective.")],
+    what: Annotated[str, typer.Argument(help="gemm, attention, moe or collective.")],
     table: Annotated[Path, typer.Option("--from", help="Measurements: CSV, CSV.gz or Parquet.", rich_help_panel=FILES)],
     target: Annotated[
         Path, typer.Option("--output", "-o", help="Calibration file to write: NAME.yaml.", rich_help_panel=FILES)
@@ -75,6 +84,8 @@ def calibrate(
 
     attention: batch_size, isl, num_heads, num_key_value_heads, head_dim, latency
 
+    moe: num_tokens (of the whole group), hidden_size, inter_size, topk, num_experts, moe_tp_size, moe_ep_size, latency
+
     collective: num_gpus, message_size (elements of 2 bytes), latency
 
     Latency is in milliseconds.
@@ -107,18 +118,16 @@ class _Job:
     @property
     def kind(self) -> str:
         """Section of the file that holds the entry."""
-        return "collectives" if self.what == "collective" else self.what
+        return {"collective": "collectives", "moe": "experts"}.get(self.what, self.what)
 
 
 def _job(
     what: str, table: Path, target: Path, on: str, precision: str, operation: str, where: list[str], *, quantises: bool
 ) -> _Job:
     """Check what was typed. Raises UsageError, or CatalogError for an unknown accelerator."""
-    if what in NOT_YET:
-        raise NotYetError(f"sim calibrate {what} is not built yet", mend=f"one of {output.either(tuple(COLUMNS))}")
     _one_of(what, tuple(COLUMNS), "there is no such curve")
     key = operation if what == "collective" else precision
-    keys = {"gemm": tuple(FORMATS), "attention": ATTENTION_FORMATS, "collective": COLLECTIVES}[what]
+    keys = {"attention": ATTENTION_FORMATS, "collective": COLLECTIVES}.get(what, tuple(FORMATS))
     _one_of(key, keys, f"sim calibrate {what} takes no such {'operation' if what == 'collective' else 'precision'}")
     if not FILE_NAME.fullmatch(target.name):
         rule = "the file is named as the calibration: small letters, digits, points and hyphens, then .yaml"
@@ -187,7 +196,7 @@ def _is_amount(cell: object) -> bool:
 
 def _fit(job: _Job, record: Record) -> tuple[Curve, Judgement]:
     """Fit the curve that was asked for."""
-    from sim.calibrate import attention, collective, gemm, tables
+    from sim.calibrate import attention, collective, gemm, moe, tables
 
     if job.what == "collective":
         link = _number(job, job.chip.scale_up_bandwidth_bytes_per_s, "scale-up bandwidth")
@@ -197,6 +206,8 @@ def _fit(job: _Job, record: Record) -> tuple[Curve, Judgement]:
     if job.what == "gemm":
         cache = job.chip.l2_bytes.value if job.chip.l2_bytes else 0.0
         return gemm.fit(job.table, peak, bandwidth, element_bytes, cache, quantises=job.quantises, where=job.where)
+    if job.what == "moe":
+        return moe.fit(job.table, peak, bandwidth, element_bytes, where=job.where)
     # A table of one head dimension cannot tell its constant from the efficiency: it is borrowed.
     sizes = set(tables.read(job.table, ("head_dim",), job.where)["head_dim"].tolist())
     lent = record["attention"].get(job.key, record["attention"]["bf16"])["half_head_dim"] if len(sizes) == 1 else None

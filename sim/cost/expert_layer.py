@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.experts import expert_gemms, expert_share
-from sim.cost.roofline import gemm_s
+from sim.cost.grouped import grouped_s
+from sim.cost.roofline import memory_bound_s
 
 if TYPE_CHECKING:
     from sim.cost.layout import Layouts
     from sim.cost.machine import Machine, Software
     from sim.cost.memory import Floats
-    from sim.cost.roofline import Numbers, RooflineCurve
+    from sim.cost.roofline import Numbers
     from sim.cost.work import Work
-
-GROUPED_FLOOR_S = 11.5e-6
-"""A grouped product with nothing to do: half of the 23 us that the fastest feed-forward of experts takes on an H100
-(aiconfigurator kernel tables, bf16, TensorRT-LLM)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +33,8 @@ class Routed:
 def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts, tokens: Floats) -> Routed:
     """Time the routed experts of the mean layer: grouped products on the fullest device, and two all-to-alls, in s.
 
-    An expert takes the roofline of a product with as many rows as tokens come to it; all of a device's run in one
-    kernel, and its launch is paid once.
+    The feed-forward of a device is one call of the measured kind forward; backward has the products for its inputs and
+    those for its weights, and moves what the forward pass moves twice.
 
     Args:
         work: model and precision recipe.
@@ -57,16 +54,17 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     local = experts.count / layouts.expert_devices
     routed = tokens * experts.top_k * software.expert_imbalance
     rows = routed / local
-    curve = replace(machine.gemm, overhead_s=0.0)
-    forward_s: Numbers = 0.0
-    backward_s: Numbers = 0.0
+    curve, gradient_bytes = machine.experts, 2 * work.recipe.gradient_bytes
+    moved = curve.visit_bytes * routed * (work.model.hidden + experts.ffn_hidden)
+    around_s = memory_bound_s(moved, machine.bandwidth_bytes_per_s, curve.memory_efficiency)
+    forward_s: Numbers = curve.overhead_s + around_s
+    backward_s: Numbers = 2 * (curve.overhead_s + around_s)
     for gemm in expert_gemms(work.model):
         columns, inner = gemm.columns, gemm.inner
-        forward_s = forward_s + GROUPED_FLOOR_S + local * _product_s(work, machine, curve, (rows, columns, inner))
-        backward_s = backward_s + GROUPED_FLOOR_S + local * _product_s(work, machine, curve, (rows, inner, columns))
+        forward_s = forward_s + _product_s(work, machine, local, (rows, columns, inner))
+        backward_s = backward_s + _product_s(work, machine, local, (rows, inner, columns))
         # The gradient of the weights is read and written in the accumulation precision.
-        weights_s = _product_s(work, machine, curve, (columns, inner, rows), 2 * work.recipe.gradient_bytes)
-        backward_s = backward_s + GROUPED_FLOOR_S + local * weights_s
+        backward_s = backward_s + _product_s(work, machine, local, (rows, columns, inner), gradient_bytes)
     group = place_group(layouts.expert_devices, 1, machine.domain_devices, machine.pod_devices)
     # Across domains a token goes once to each of those that hold some of its experts, and is handed on inside.
     domains = np.asarray(group.domains * group.pods)
@@ -83,10 +81,16 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
 def _product_s(
     work: Work,
     machine: Machine,
-    curve: RooflineCurve,
+    experts: Numbers,
     size: tuple[Numbers, Numbers, Numbers],
-    output_bytes: float = 2.0,
+    gradient_bytes: float = 0.0,
 ) -> Numbers:
+    """Time a grouped product of (rows, columns, inner); one for gradients reads two activations and adds to weights."""
     element = 1.0 if work.recipe.gemm_precision == "fp8" else 2.0
     peak, bandwidth = machine.gemm_peak_flop_per_s, machine.bandwidth_bytes_per_s
-    return gemm_s(*size, element, peak, bandwidth, curve, output_bytes)
+    product_s = grouped_s(experts, *size, element, peak, bandwidth, machine.experts)
+    if not gradient_bytes:
+        return product_s
+    _, columns, inner = size
+    added = experts * columns * inner * (gradient_bytes - element)
+    return product_s + memory_bound_s(added, bandwidth, machine.experts.memory_efficiency)

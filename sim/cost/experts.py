@@ -78,8 +78,8 @@ def routed_weights(model: ModelShape, expert_parallel: Numbers) -> Numbers:
 def expert_vector_elements(model: ModelShape, element_bytes: float = 2.0) -> float:
     """Count the elements that the memory-bound operators of expert layers move forward, per token of the mean layer.
 
-    The activation of every visited and shared expert; the permutation of tokens (one read, a copy written for each
-    visit) and back; the scores of the router.
+    The activation of shared experts and the scores of the router; what is around the products of routed experts is
+    part of their curve.
 
     Source: our count of operands.
     Valid for: one fused kernel per operator, operands in device memory.
@@ -87,8 +87,8 @@ def expert_vector_elements(model: ModelShape, element_bytes: float = 2.0) -> flo
     experts = model.experts
     if experts is None:
         return 0.0
-    inner = experts.top_k * experts.ffn_hidden + experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
-    moved = (3 if model.gated else 2) * inner + 2 * (1 + experts.top_k) * model.hidden
+    shared = experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
+    moved = (3 if model.gated else 2) * shared
     return expert_share(model) * (moved + experts.count * ROUTER_BYTES_PER_EXPERT / element_bytes)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sim.cost.attention import AttentionCurve
     from sim.cost.collectives import Fabric
+    from sim.cost.grouped import GroupedCurve
     from sim.cost.memory import MemoryRules
     from sim.cost.roofline import RooflineCurve
 
@@ -26,6 +27,8 @@ class Machine:
     gemm: RooflineCurve
     wide_gemm: RooflineCurve
     attention: AttentionCurve
+    experts: GroupedCurve
+    """Feed-forward of routed experts, in the format of the products."""
     vector_efficiency: float
     """Share of memory bandwidth that norms, activations and optimizer reach."""
     vector_overhead_s: float

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.cost.attention import AttentionCurve
 from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
+from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
 from sim.cost.recipe import RECIPES
@@ -74,6 +75,7 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
         gemm=RooflineCurve.of(calibration.gemm[dtype], quantised=True),
         wide_gemm=RooflineCurve.of(calibration.gemm["bf16"]),
         attention=AttentionCurve.of(calibration.attention["bf16"]),
+        experts=GroupedCurve.of(calibration.experts.get(dtype, calibration.experts["bf16"])),
         vector_efficiency=calibration.vector.memory_efficiency,
         vector_overhead_s=calibration.vector.overhead_s,
         fabric=_fabric(cluster, calibration),

@@ -96,6 +96,33 @@ class Attention(FrozenModel):
     fit: Fit
 
 
+class Experts(FrozenModel):
+    """t = both grouped products + (v (h + i) visits + u h tokens) / (em W) + t0, forward, gated.
+
+    A grouped product is the roofline of gemm over all experts of a device, each with r' rows more than it has.
+    """
+
+    compute_efficiency: Share
+    """ec: share of the dense peak that large experts reach."""
+    memory_efficiency: Share
+    """em: share of memory bandwidth."""
+    power: Annotated[float, Field(ge=1, le=20)]
+    """p: how sharply one regime passes into the other."""
+    overhead_s: Seconds
+    """t0: time of the whole feed-forward with nothing to do."""
+    half_rows: Annotated[float, Field(ge=0)]
+    """r': rows of an expert at which its partly empty tiles halve the rate."""
+    visit_bytes: Annotated[float, Field(ge=0)]
+    """v: bytes moved for each visit of a token and element of both widths: permutation, activation, casts."""
+    token_bytes: Annotated[float, Field(ge=0)]
+    """u: bytes moved for each token of the whole group and element of its width."""
+    peak_flop_per_s: FlopPerSecond | None = None
+    """Dense peak at the fit, that ec is a share of; none for a borrowed share."""
+    bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Memory bandwidth at the fit, that em is a share of; none for a borrowed share."""
+    fit: Fit
+
+
 class Collective(FrozenModel):
     """t = latency + x + sqrt(ramp x), x = size factor / (fraction bandwidth), by number of ranks."""
 
@@ -157,6 +184,8 @@ class Calibration(FrozenModel):
     """Matrix products by operand format; bf16 stands for fp16 too."""
     attention: dict[Literal["bf16", "fp8"], Attention]
     """Fused attention forward by operand format."""
+    experts: dict[Dtype, Experts]
+    """Feed-forward of experts, forward, by operand format; bf16 stands for fp16 too."""
     collectives: dict[Kind, Collective]
     """Collectives inside the scale-up domain."""
     network: Network
@@ -166,8 +195,8 @@ class Calibration(FrozenModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if "bf16" not in self.gemm or "bf16" not in self.attention:
-            raise ValueError("gemm and attention need an entry for bf16")
+        if any("bf16" not in kind for kind in (self.gemm, self.attention, self.experts)):
+            raise ValueError("gemm, attention and experts need an entry for bf16")
         missing = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "point_to_point"} - set(self.collectives)
         if missing:
             raise ValueError(f"collectives lack {', '.join(sorted(missing))}")

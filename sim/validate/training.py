@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.cost.layout import Layouts
+    from sim.cost.machine import Software
     from sim.cost.transformer import FlopPerToken
     from sim.spec.model import ModelShape
     from sim.validate.machines import Setting
@@ -60,6 +61,43 @@ class Prediction:
     kind: Literal["dense", "MoE"]
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row made ready: what has to be done, on what, and the layouts that it may have had."""
+
+    row: Configuration
+    work: Work
+    setting: Setting
+    plan: Plan
+    chunks: tuple[Layouts, ...]
+
+    def predicted(self, software: Software | None = None) -> Prediction:
+        """Predict the row, with the software of its source or with another one.
+
+        Raises:
+            InfeasibleError: the layout is to be searched, and none fits.
+            MissingError: the columns contradict each other.
+
+        """
+        setting = self.setting if software is None else replace(self.setting, software=software)
+        best = _best(self.work, setting, self.chunks, must_fit=self.plan == "searched")
+        if not 0.0 < best.step_s < math.inf or not 0.0 < best.memory_bytes < math.inf:
+            raise MissingError("no finite time comes out of these sizes: the columns contradict each other")
+        return Prediction(
+            step_s=best.step_s,
+            memory_bytes=best.memory_bytes,
+            capacity_bytes=setting.machine.memory_bytes,
+            plan=self.plan,
+            layout=best.layout,
+            devices=self.row.needs("gpus"),
+            tokens=self.work.tokens,
+            flop_per_token=flop_per_token(self.work.model, self.work.sequence),
+            precision=setting.recipe.name,
+            profile=setting.software.name,
+            kind="MoE" if self.work.model.experts is not None else "dense",
+        )
+
+
 def predict(row: Configuration, profile: str | None = None) -> Prediction:
     """Predict one row.
 
@@ -74,6 +112,11 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
         SimError: the columns contradict each other, or the chip cannot run them.
 
     """
+    return case_of(row, profile).predicted()
+
+
+def case_of(row: Configuration, profile: str | None = None) -> Case:
+    """Make a row ready for prediction; arguments and errors as ``predict``."""
     if row.workload not in PRETRAINING:
         raise NotYetError(f"the workload {row.workload} is not modelled")
     if row.schedule.lower() not in PLAIN_SCHEDULES:
@@ -81,30 +124,10 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
     setting = setting_of(row, profile)
     model = model_of(row)
     work = Work(model, setting.recipe, row.needs("seq_len"), row.needs("global_batch"))
-    count = flop_per_token(model, work.sequence)
     wish = _wish(row, setting, model)
     if wish.tp is None or wish.pp is None:
-        plan: Plan = "searched"
-        layouts = _searched(row, work, setting, wish)
-    else:
-        plan = "given"
-        layouts = [_given(row, work, wish)]
-    best = _best(work, setting, layouts, must_fit=plan == "searched")
-    if not 0.0 < best.step_s < math.inf or not 0.0 < best.memory_bytes < math.inf:
-        raise MissingError("no finite time comes out of these sizes: the columns contradict each other")
-    return Prediction(
-        step_s=best.step_s,
-        memory_bytes=best.memory_bytes,
-        capacity_bytes=setting.machine.memory_bytes,
-        plan=plan,
-        layout=best.layout,
-        devices=row.needs("gpus"),
-        tokens=work.tokens,
-        flop_per_token=count,
-        precision=setting.recipe.name,
-        profile=setting.software.name,
-        kind="MoE" if model.experts is not None else "dense",
-    )
+        return Case(row, work, setting, "searched", tuple(_searched(row, work, setting, wish)))
+    return Case(row, work, setting, "given", (_given(row, work, wish),))
 
 
 def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec:

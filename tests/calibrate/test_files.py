@@ -52,6 +52,14 @@ def test_shares_are_of_the_peaks_in_the_catalogue(name):
         assert curve.bandwidth_bytes_per_s == pytest.approx(chip.memory_bandwidth_bytes_per_s.value, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", sorted(set(MEASURED) - {"a100-sxm"}))
+def test_experts_of_training_sizes_are_met(name):
+    for curve in measured(name).experts.values():
+        assert curve.fit.held_out_median <= 0.16
+        assert curve.fit.large_median <= 0.15
+        assert abs(curve.fit.large_bias) <= 0.045
+
+
 @pytest.mark.parametrize("name", BORROWED)
 def test_a_borrowing_family_is_its_base_and_what_is_known(name):
     committed = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
@@ -61,7 +69,11 @@ def test_a_borrowing_family_is_its_base_and_what_is_known(name):
 @pytest.mark.parametrize("name", BORROWED)
 def test_nothing_borrowed_claims_to_be_fitted(name):
     curves = measured(name)
-    fits = [curve.fit for kind in (curves.gemm, curves.attention, curves.collectives) for curve in kind.values()]
+    fits = [
+        curve.fit
+        for kind in (curves.gemm, curves.attention, curves.experts, curves.collectives)
+        for curve in kind.values()
+    ]
     assert {fit.status for fit in fits} <= {"stand-in", "derived", "memory"}
 
 

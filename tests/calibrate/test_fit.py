@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from sim.calibrate import attention, collective, fitting, gemm, tables
+from sim.calibrate import attention, collective, fitting, gemm, moe, tables
 from sim.cost.attention import AttentionCurve, attention_forward_s
 from sim.cost.collectives import CollectiveCurve, collective_s
+from sim.cost.grouped import GroupedCurve, routed_feed_forward_s
 from sim.cost.roofline import RooflineCurve, gemm_s
 from sim.errors import UsageError
 
@@ -123,3 +124,24 @@ def test_an_outlier_pulls_little():
     )
     assert value == pytest.approx(2.0, rel=0.02)
     assert judgement.held_out_median < 0.02
+
+
+def test_constants_of_experts_come_back(tmp_path):
+    truth = GroupedCurve(0.7, 0.8, 3.0, 30e-6, 60.0, 10.0, 4.0)
+    cases = [
+        (tokens, hidden, inner, 8, 128, tensor, spread)
+        for tokens in (16, 256, 1024, 4096, 16384)
+        for hidden, inner in ((2048, 1024), (4096, 1536), (7168, 2048))
+        for tensor in (1, 2)
+        for spread in (1, 4, 16)
+    ]
+    names = moe.COLUMNS[:-1]
+    rows = []
+    for case, jitter in zip(cases, noise(len(cases)), strict=True):
+        n, h, i, k, e, tensor, spread = case
+        seconds = routed_feed_forward_s(n, n * k / spread, e / spread, h, i / tensor, 2.0, PEAK, BANDWIDTH, truth)
+        rows.append(dict(zip(names, case, strict=True)) | {"latency": 1e3 * float(seconds * jitter)})
+    curve, judgement = moe.fit(write(tmp_path / "m.csv", rows), PEAK, BANDWIDTH, 2.0)
+    assert curve.memory_efficiency == pytest.approx(0.8, rel=0.05)
+    assert curve.overhead_s == pytest.approx(30e-6, rel=0.1)
+    assert judgement.held_out_median < 0.03

@@ -145,8 +145,8 @@ def test_a_file_of_another_kind_is_explained(suffix: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["gem", "-o", "mine.yaml", "--on", "h100-sxm"], "gemm, attention or collective"),
-        (["moe", "-o", "mine.yaml", "--on", "h100-sxm"], "not built yet"),
+        (["gem", "-o", "mine.yaml", "--on", "h100-sxm"], "gemm, attention, moe or collective"),
+        (["moe", "-o", "mine.yaml", "--on", "h100-sxm", "--precision", "int3"], "bf16, fp8, fp8_block or fp4"),
         (["gemm", "-o", "mine.yaml"], "--on h100-sxm"),
         (["gemm", "-o", "mine.yaml", "--on", "h100"], "did you mean"),
         (["gemm", "-o", "My File.yaml", "--on", "h100-sxm"], "my-h100.yaml"),

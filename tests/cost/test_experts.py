@@ -121,9 +121,10 @@ def test_full_and_sliding_layers_share_the_attention() -> None:
 
 
 def test_vector_traffic_of_experts_by_hand() -> None:
-    """Per token: activation of two visits and one shared expert, a copy there and back for each visit, 8 scores."""
+    """Per token: the activation of one shared expert and 8 scores; routed experts have theirs in their curve."""
     model = mixture(shared=1)
-    assert expert_vector_elements(model) == 2 * 3 * 128 + 2 * 3 * H + 8 * 12 / 2
+    assert expert_vector_elements(model) == 2 * 128 + 8 * 12 / 2
+    assert expert_vector_elements(mixture()) == 8 * 12 / 2
     plain = float(vector_bytes_per_token(small_model(), 1))
     assert float(vector_bytes_per_token(model, 1)) == plain - 2 * 2 * F + 2 * expert_vector_elements(model)
     assert expert_vector_elements(small_model()) == 0.0

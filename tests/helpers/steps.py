@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.cost.attention import AttentionCurve
 from sim.cost.collectives import Collective, CollectiveCurve, DomainLevel, Fabric, NetworkLevel, RankedCurve
+from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
 from sim.cost.recipe import recipe
@@ -81,6 +82,7 @@ def ideal_machine(bandwidth_bytes_per_s: float = INFINITE, link_bytes_per_s: flo
         gemm=IDEAL,
         wide_gemm=IDEAL,
         attention=AttentionCurve(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        experts=GroupedCurve(1.0, 1.0, INFINITE, 0.0, 0.0, 0.0, 0.0),
         vector_efficiency=1.0,
         vector_overhead_s=0.0,
         fabric=Fabric(DomainLevel(link_bytes_per_s, link_bytes_per_s, curves), level, level),

@@ -1,0 +1,44 @@
+"""First come, first served: the head of the queue waits for its devices, and everybody behind it waits too."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.engine.cluster.policy import Decision, Policy, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.view import View
+
+
+class Fifo(Policy):
+    """Start jobs in the order of arrival."""
+
+    name: ClassVar[str] = "fifo"
+    summary: ClassVar[str] = "first come, first served"
+    source: ClassVar[str] = "the order of arrival"
+    claims: ClassVar[frozenset[str]] = frozenset(
+        {"arrival order", "work conserving", "no starvation", "relabelling", "no preemption"}
+    )
+
+    def __init__(self) -> None:
+        """Begin with an empty queue."""
+        self._queue: deque[Job] = deque()
+
+    def submitted(self, job: Job, view: View) -> None:  # noqa: ARG002
+        """Queue; a job that lost its devices comes back to the place that its arrival gives it."""
+        queue = self._queue
+        if not queue or queue[-1].number < job.number:
+            queue.append(job)
+        else:
+            place = next(index for index, other in enumerate(queue) if other.number > job.number)
+            queue.insert(place, job)
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        """Start heads as long as they fit."""
+        queue = self._queue
+        while queue and view.fits(queue[0]):
+            yield Start(queue.popleft())

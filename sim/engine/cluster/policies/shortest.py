@@ -1,0 +1,37 @@
+"""Shortest job first, and shortest remaining time first: by the estimates of their users."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.engine.cluster.policy import Decision, Policy, Preempt, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.view import View
+
+
+class Shortest(Policy):
+    """Start the job with the shortest estimate; if it does not fit, everybody waits for it."""
+
+    name: ClassVar[str] = "sjf"
+    summary: ClassVar[str] = "shortest job first, by estimate"
+    source: ClassVar[str] = "Conway, Maxwell & Miller 1967, Theory of Scheduling: shortest processing time"
+    claims: ClassVar[frozenset[str]] = frozenset({"shortest first", "work conserving", "relabelling", "no preemption"})
+
+    def __init__(self) -> None:
+        """Begin with an empty queue."""
+        self._queue: list[tuple[float, int, Job]] = []
+
+    def submitted(self, job: Job, view: View) -> None:
+        """Queue by what is left of the estimate."""
+        heapq.heappush(self._queue, (view.estimated_left_s(job), job.number, job))
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        """Start the shortest as long as it fits."""
+        queue = self._queue
+        while queue and view.fits(queue[0][2]):
+            yield Start(heapq.heappop(queue)[2])

@@ -1,0 +1,58 @@
+"""What a play of a shared cluster leaves behind: columns by job and by stretch, and the accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    import numpy as np
+
+    from sim.engine.cluster.job import Workload
+    from sim.engine.ledger import Accounts
+
+FINISHED, REJECTED = 1, 2
+"""Outcome of a job; 0 is none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class StretchColumns:
+    """Each time that a job held a number of devices without change, in the order in which that ended."""
+
+    position: NDArray[np.int64]
+    """Row of the job in the workload."""
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    devices: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    """Index into the kinds of the cluster."""
+    work_s: NDArray[np.float64]
+    """Progress of the job, in seconds at pace 1."""
+    lost_s: NDArray[np.float64]
+    """Progress that was lost when the stretch ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecording:
+    """One play of a cluster. Seed and inputs decide every byte of it."""
+
+    policy: str
+    seed: int
+    workload: Workload
+    capacity: int
+    kinds: tuple[str, ...]
+    wall_clock_s: float
+    """From 0 to the last end."""
+    outcome: NDArray[np.int8]
+    start_s: NDArray[np.float64]
+    """First start of each job; not a number where it never started."""
+    finish_s: NDArray[np.float64]
+    preemptions: NDArray[np.int64]
+    failures: NDArray[np.int64]
+    """Interruptions by failing devices, by job."""
+    stretches: StretchColumns
+    accounts: Accounts
+    events: tuple[tuple[float, str, str], ...]
+    """Failures, repairs and rejections, in order."""
+    world_events: int

@@ -1,0 +1,467 @@
+"""Play jobs on a shared cluster: what arrives, what a policy decides, what ends, and where every device-second went."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+from sim.engine.cluster.books import RUNNING, Books
+from sim.engine.cluster.contract import PolicyError, told
+from sim.engine.cluster.policy import Preempt, Resize, Start, Wake
+from sim.engine.cluster.recording import FINISHED, REJECTED, ClusterRecording
+from sim.engine.cluster.rules import Gate, Rules
+from sim.engine.cluster.run import Run
+from sim.engine.cluster.view import View
+from sim.engine.ledger import FREE
+from sim.engine.world import Alarm
+from sim.errors import SimError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sim.engine.cluster.job import Job, Workload
+    from sim.engine.cluster.policy import Decision, Policy
+    from sim.engine.cluster.rules import Pool
+    from sim.engine.world import World
+
+MAX_ROUNDS = 10_000
+"""Times that a policy may be asked at one instant while jobs that take no time come and go."""
+
+
+class Scheduler:
+    """The jobs of one cluster, from arrival to end.
+
+    Everything that happens at one instant happens in this order: ends, then what was asked for (checkpoints written,
+    repairs, failures), then arrivals; then the policy decides.
+    """
+
+    def __init__(
+        self, world: World, pools: Sequence[Pool], workload: Workload, policy: Policy, rules: Rules | None = None
+    ) -> None:
+        """Begin with all devices free; jobs must be in the order of arrival, and of number among those that arrive together."""
+        self.world, self.pools, self.workload, self.policy = world, tuple(pools), workload, policy
+        self.rules = rules or Rules()
+        self.kinds = tuple(pool.kind for pool in pools)
+        self.capacity_by_kind = {pool.kind: pool.devices for pool in pools}
+        self.free_by_kind = dict(self.capacity_by_kind)
+        self.capacity = self.free = sum(pool.devices for pool in pools)
+        self.now_s = 0.0
+        self.jobs_waiting: dict[int, Job] = {}
+        self.runs: dict[int, Run] = {}
+        self.used_by_tenant: dict[str, int] = {}
+        self.books = Books(workload, self.pools)
+        self.events: list[tuple[float, str, str]] = []
+        self._view = View(self)
+        self._jobs, self._run_s = workload.jobs, workload.run_s
+        self._next = 0
+        self._unfinished = len(workload.jobs)
+        self._position: dict[int, int] = {}
+        self._kept: dict[int, tuple[float, float]] = {}
+        self._ends: list[tuple[float, int, int]] = []
+        self._timed: list[tuple[float, int, Callable[[], None]]] = []
+        self._timed_count = 0
+        self._gates = {tenant: Gate(quota) for tenant, quota in self.rules.quotas.items()}
+        self._is_plain = len(pools) == 1 and not self.rules.reservations
+        self._alarm = Alarm(world, self._wake)
+        self._alarm_s = 0.0
+        self._is_over = not workload.jobs
+        self._asking = False
+        """Whether the policy is at work, so that an exception is its own."""
+        self._listeners: list[Callable[[str, Run], None]] = []
+
+    def begin(self) -> None:
+        """Tell the policy that time starts, and wait for the first arrival."""
+        self.policy.begin(self._view)
+        for reservation in self.rules.reservations:
+            self.at(reservation.from_s, _nothing)
+            self.at(reservation.until_s, _nothing)
+        if not self._is_over:
+            self._set_alarm(self._next_s())
+
+    def has_finished(self) -> bool:
+        """Tell whether every job has ended."""
+        return self._is_over
+
+    def at(self, time_s: float, action: Callable[[], None]) -> None:
+        """Call the action at this time, between the ends and the arrivals of that instant."""
+        self._timed_count += 1
+        heapq.heappush(self._timed, (time_s, self._timed_count, action))
+
+    def record(self) -> ClusterRecording:
+        """Close the ledger, which asserts conservation, and give what happened."""
+        end_s = self.now_s
+        self.books.settle(self.world.ledger, end_s)
+        return ClusterRecording(
+            policy=self.policy.name,
+            seed=self.world.streams.seed,
+            workload=self.workload,
+            capacity=self.capacity,
+            kinds=self.kinds,
+            wall_clock_s=end_s,
+            accounts=self.world.ledger.close(end_s),
+            events=tuple(self.events),
+            world_events=self.world.events,
+            **self.books.columns(),
+        )
+
+    # What views read.
+
+    def kind_that_fits(self, job: Job, devices: int, kind: str | None = None) -> str | None:
+        """Give the kind of device on which the job could start now; none where it cannot."""
+        if devices > self.free:
+            return None
+        if self._is_plain and kind is None and not job.kinds:
+            return self.kinds[0]
+        if self._refused_by_reservation(job, devices):
+            return None
+        for each in self.kinds if kind is None else (kind,):
+            if devices <= self.free_by_kind.get(each, -1) and self._runs_on(job, devices, each):
+                return each
+        return None
+
+    def done_s(self, job: Job) -> float:
+        """Give the work of a job that is done, in seconds at pace 1."""
+        run = self.runs.get(job.number)
+        return run.done_at(self.now_s) if run is not None else self._kept.get(job.number, (0.0, 0.0))[0]
+
+    def attained_device_s(self, job: Job) -> float:
+        """Give the device-seconds that a job has held."""
+        held = self._kept.get(job.number, (0.0, 0.0))[1]
+        run = self.runs.get(job.number)
+        if run is None:
+            return held
+        for piece in run.pieces or ():
+            held += piece.devices * (piece.end_s - piece.start_s)
+        return held + run.devices * (self.now_s - run.since_s)
+
+    # The clock.
+
+    def _wake(self) -> None:
+        """Live through one instant, and through those after it that come before anything else in the world."""
+        if not self._unfinished:
+            self._is_over = True
+            return
+        environment = self.world.environment
+        try:
+            while True:
+                now_s = self.now_s = self._alarm_s
+                next_s = self._live(now_s)
+                if not self._unfinished:
+                    break
+                if next_s == math.inf:
+                    self._refuse_stall()
+                if self._listeners or environment.peek() <= next_s:
+                    break
+                self.world.events += 1
+                self._alarm_s = next_s
+        except SimError:
+            raise
+        except Exception as error:
+            if self._asking:
+                raise self._broken("own errors", f"{type(error).__name__}: {error}") from error
+            raise
+        self._set_alarm(next_s if self._unfinished else now_s)
+
+    def _live(self, now_s: float) -> float:
+        """Do all that happens at one instant, and give the time of the next."""
+        for _ in range(MAX_ROUNDS):
+            self._take_ends(now_s)
+            while self._timed and self._timed[0][0] <= now_s:
+                heapq.heappop(self._timed)[2]()
+            self._take_arrivals(now_s)
+            self._asking = True
+            for decision in self.policy.decide(self._view):
+                self._asking = False
+                self._carry_out(decision)
+                self._asking = True
+            self._asking = False
+            next_s = self._next_s()
+            if next_s > now_s:
+                return next_s
+        raise PolicyError("progress", value=f"{MAX_ROUNDS} rounds of decisions at {now_s!r} s")
+
+    def _next_s(self) -> float:
+        """Give the time of the next thing to happen."""
+        ends, runs = self._ends, self.runs
+        while ends:
+            end_s, number, version = ends[0]
+            run = runs.get(number)
+            if run is not None and run.version == version:
+                break
+            heapq.heappop(ends)
+        next_s = ends[0][0] if ends else math.inf
+        if self._timed and self._timed[0][0] < next_s:
+            next_s = self._timed[0][0]
+        if self._next < len(self._jobs) and self._jobs[self._next].arrival_s < next_s:
+            next_s = self._jobs[self._next].arrival_s
+        return next_s
+
+    def _set_alarm(self, next_s: float) -> None:
+        """Wake at this time; after the last end, the clock of the world still comes to it."""
+        self._alarm_s = next_s
+        self._alarm.set(max(next_s - self.world.now_s, 0.0))
+
+    def _refuse_stall(self) -> None:
+        """Stop a policy that lets jobs wait though nothing will ever happen again."""
+        job = next(iter(self.jobs_waiting.values()))
+        raise PolicyError(
+            "liveness",
+            value=f"{len(self.jobs_waiting)} jobs wait, the first is {told(job)}; {self.free} devices are free",
+            where=f"policy {self.policy.name} at {self.now_s:.6g} s",
+            mend="start a job, or ask for a wake-up",
+        )
+
+    # What happens.
+
+    def _take_ends(self, now_s: float) -> None:
+        ends, runs = self._ends, self.runs
+        while ends and ends[0][0] <= now_s:
+            _, number, version = heapq.heappop(ends)
+            run = runs.get(number)
+            if run is not None and run.version == version:
+                self._finish(run)
+
+    def _finish(self, run: Run) -> None:
+        job, position = run.job, run.position
+        self.books.close_run(run, self.now_s, run.total_s, run.total_s)
+        self._release(run)
+        self.books.outcome[position] = FINISHED
+        self.books.finish_s[position] = self.now_s
+        self.books.finished_flop(position)
+        self._unfinished -= 1
+        del self._position[job.number]
+        self._kept.pop(job.number, None)
+        self._tell_finished(job)
+        if job.tenant in self._gates:
+            self._submit(self._gates[job.tenant].leave(job))
+
+    def _take_arrivals(self, now_s: float) -> None:
+        jobs, position = self._jobs, self._next
+        while position < len(jobs) and jobs[position].arrival_s <= now_s:
+            job = jobs[position]
+            self._position[job.number] = position
+            position += 1
+            reason = self._never(job)
+            if reason:
+                self._reject(job, reason)
+            elif job.tenant in self._gates:
+                self._submit(self._gates[job.tenant].arrive(job))
+            else:
+                self.jobs_waiting[job.number] = job
+                self._tell_submitted(job)
+        self._next = position
+
+    def _submit(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self.jobs_waiting[job.number] = job
+            self._tell_submitted(job)
+
+    def _never(self, job: Job) -> str:
+        """Say why a job can never run; empty where it can."""
+        if self._is_plain and not job.kinds:
+            fits = job.devices <= self.capacity
+        else:
+            fits = any(
+                job.devices <= devices and self._runs_on(job, job.devices, kind)
+                for kind, devices in self.capacity_by_kind.items()
+            )
+        if not fits:
+            return f"asks for {job.devices} devices of {', '.join(job.kinds) or 'one kind'}, which the cluster never has"
+        quota = self.rules.quotas.get(job.tenant)
+        if quota is not None and job.devices > quota:
+            return f"asks for {job.devices} devices, and the quota of {job.tenant} is {quota}"
+        return ""
+
+    def _reject(self, job: Job, reason: str) -> None:
+        self.books.outcome[self._position.pop(job.number)] = REJECTED
+        self.events.append((self.now_s, "rejected", f"{told(job)} {reason}"))
+        self._unfinished -= 1
+
+    # What a policy decides.
+
+    def _carry_out(self, decision: Decision) -> None:
+        kind = type(decision)
+        if kind is Start:
+            self._start(decision)  # type: ignore[arg-type]  # a comparison of types is faster than isinstance
+        elif kind is Preempt:
+            self._preempt(decision.job)  # type: ignore[union-attr]
+        elif kind is Resize:
+            self._resize(decision.job, decision.devices)  # type: ignore[union-attr]
+        elif kind is Wake:
+            if not decision.at_s > self.now_s:  # type: ignore[union-attr]
+                raise self._broken("future", f"{decision.at_s!r} s")  # type: ignore[union-attr]
+            self.at(decision.at_s, _nothing)  # type: ignore[union-attr]
+        else:
+            raise self._broken("decision", repr(decision)[:200])
+
+    def _start(self, decision: Start) -> None:
+        job = decision.job
+        number = getattr(job, "number", None)
+        if number is None or self.jobs_waiting.get(number) is not job:
+            raise self._broken("waiting", told(job) if number is not None else repr(job)[:200])
+        devices = job.devices if decision.devices is None else decision.devices
+        if devices != job.devices and not (type(devices) is int and job.takes(devices)):
+            raise self._broken("gang", f"{told(job)} asks for {job.devices}, {devices} were given")
+        kind = self.kind_that_fits(job, devices, decision.kind)
+        if kind is None:
+            raise self._start_refused(job, devices, decision.kind)
+        self._hold(job, devices)
+        del self.jobs_waiting[number]
+        self.free -= devices
+        self.free_by_kind[kind] -= devices
+        now_s = self.now_s
+        self.world.ledger.move(now_s, FREE, RUNNING, devices)
+        position = self._position[number]
+        books = self.books
+        if number in self._kept:
+            saved_s, ready_s = self._kept[number][0], now_s + job.restart_s
+        else:
+            saved_s, ready_s = 0.0, now_s
+            books.start_s[position] = now_s
+        pace, total_s = job.speed.at(devices, kind), self._run_s[position]
+        run = Run(
+            job, position, devices, kind, None, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s
+        )
+        self.runs[number] = run
+        heapq.heappush(self._ends, (run.end_s(), number, 0))
+
+    def _hold(self, job: Job, more: int) -> None:
+        """Count the devices of a tenant."""
+        held = self.used_by_tenant.get(job.tenant, 0) + more
+        quota = self.rules.quotas.get(job.tenant) if self._gates else None
+        if quota is not None and held > quota:
+            raise self._broken("quota", f"{told(job)}: {held} devices of {job.tenant}, whose quota is {quota}")
+        self.used_by_tenant[job.tenant] = held
+
+    def _preempt(self, job: Job) -> None:
+        run = self._run_of(job)
+        if not job.preemptible:
+            raise self._broken("preemptible", told(job))
+        if run.start_s == self.now_s:
+            raise self._broken("progress", f"{told(job)} started at {self.now_s!r} s")
+        self.books.preemptions[run.position] += 1
+        done_s = run.done_at(self.now_s)
+        if not self.rules.grace_s or job.checkpoint_s is None:
+            self._stop(run, done_s, run.safe_s(done_s))
+            return
+        run.close_piece(self.now_s, done_s)
+        run.is_stopping = True
+        run.version += 1
+        version = run.version
+        self.at(self.now_s + self.rules.grace_s, lambda: self._grace_over(run, version))
+
+    def _grace_over(self, run: Run, version: int) -> None:
+        if self.runs.get(run.job.number) is run and run.version == version:
+            self._stop(run, run.done_s, run.done_s)
+
+    def interrupt(self, run: Run) -> None:
+        """Stop a job whose device failed; it waits again."""
+        self.books.failures[run.position] += 1
+        done_s = run.done_s if run.is_stopping else run.done_at(self.now_s)
+        self._stop(run, done_s, run.safe_s(done_s))
+
+    def _stop(self, run: Run, done_s: float, safe_s: float) -> None:
+        job = run.job
+        attained = self.attained_device_s(job)
+        self.books.close_run(run, self.now_s, done_s, safe_s)
+        self._release(run)
+        self._kept[job.number] = (safe_s, attained)
+        self._tell_stopped(job)
+        self.jobs_waiting[job.number] = job
+        self._tell_submitted(job)
+
+    def _release(self, run: Run) -> None:
+        devices = run.devices
+        del self.runs[run.job.number]
+        self.free += devices
+        self.free_by_kind[run.kind] += devices
+        self.used_by_tenant[run.job.tenant] -= devices
+        self.world.ledger.move(self.now_s, RUNNING, FREE, devices)
+
+    def _resize(self, job: Job, devices: int) -> None:
+        run = self._run_of(job)
+        if not (type(devices) is int and job.is_elastic and job.takes(devices)):
+            raise self._broken("gang", f"{told(job)} takes {job.least} to {job.most} devices, {devices} were given")
+        more = devices - run.devices
+        if more > self.free_by_kind[run.kind] or self._refused_by_reservation(job, more):
+            raise self._broken("capacity", f"{told(job)}: {more} more devices, {self.free_by_kind[run.kind]} are free")
+        if not more:
+            return
+        self._hold(job, more)
+        run.close_piece(self.now_s, run.done_at(self.now_s))
+        run.devices, run.pace = devices, job.speed.at(devices, run.kind)
+        run.ready_s = self.now_s + job.restart_s
+        self.free -= more
+        self.free_by_kind[run.kind] -= more
+        source, target = (FREE, RUNNING) if more > 0 else (RUNNING, FREE)
+        self.world.ledger.move(self.now_s, source, target, abs(more))
+        run.version += 1
+        heapq.heappush(self._ends, (run.end_s(), job.number, run.version))
+
+    def _run_of(self, job: Job) -> Run:
+        run = self.runs.get(getattr(job, "number", -1))
+        if run is None or run.job is not job or run.is_stopping:
+            raise self._broken("running", told(job) if hasattr(job, "number") else repr(job)[:200])
+        return run
+
+    def _runs_on(self, job: Job, devices: int, kind: str) -> bool:
+        return (not job.kinds or kind in job.kinds) and job.speed.at(devices, kind).rate > 0
+
+    def _refused_by_reservation(self, job: Job, devices: int) -> bool:
+        """Tell whether more devices for a job would take what is reserved, now or while it is estimated to run."""
+        for kept in self.rules.reservations:
+            if kept.tenant == job.tenant or kept.until_s <= self.now_s or devices <= 0:
+                continue
+            if kept.from_s <= self.now_s:
+                unused = max(kept.devices - self.used_by_tenant.get(kept.tenant, 0), 0)
+                if self.free - devices < unused:
+                    return True
+            elif kept.from_s < self.now_s + max(job.estimate_s - self.done_s(job), 0.0) + job.restart_s:
+                others = sum(
+                    run.devices
+                    for run in self.runs.values()
+                    if run.job.tenant != kept.tenant and run.estimated_end_s(self.now_s) > kept.from_s
+                )
+                if others + devices > self.capacity - kept.devices:
+                    return True
+        return False
+
+    # What the policy is told.
+
+    def _tell_submitted(self, job: Job) -> None:
+        self._asking = True
+        self.policy.submitted(job, self._view)
+        self._asking = False
+
+    def _tell_finished(self, job: Job) -> None:
+        self._asking = True
+        self.policy.finished(job, self._view)
+        self._asking = False
+
+    def _tell_stopped(self, job: Job) -> None:
+        self._asking = True
+        self.policy.stopped(job, self._view)
+        self._asking = False
+
+    # What a policy did wrong.
+
+    def _broken(self, rule: str, value: str) -> PolicyError:
+        return PolicyError(rule, value, where=f"policy {self.policy.name} at {self.now_s:.6g} s")
+
+    def _start_refused(self, job: Job, devices: int, kind: str | None) -> PolicyError:
+        """Find the rule that a start breaks."""
+        if kind is not None and kind not in self.kinds:
+            return self._broken("kind", f"{told(job)} on {kind!r}; the cluster has {', '.join(self.kinds)}")
+        kinds = self.kinds if kind is None else (kind,)
+        possible = [each for each in kinds if self._runs_on(job, devices, each)]
+        if not possible:
+            return self._broken("kind", f"{told(job)} does not run on {', '.join(kinds)}")
+        if all(devices > self.free_by_kind[each] for each in possible):
+            free = ", ".join(f"{self.free_by_kind[each]} of {each}" for each in possible)
+            return self._broken("capacity", f"{told(job)} on {devices} devices; free: {free}")
+        return self._broken("reservation", f"{told(job)} on {devices} devices")
+
+
+def _nothing() -> None:
+    """Happen, so that the policy is asked again."""

@@ -52,7 +52,7 @@ CLAIMS: dict[str, str] = {
     "shortest first": "of the jobs that wait, none starts before one with a shorter estimate",
     "work conserving": "the head of the queue never waits while the devices that it asks for are free",
     "greedy": "no job waits while the devices that it asks for are free",
-    "no starvation": "a job waits at most for the work that was ahead of it or running when it arrived, done one by one",
+    "no starvation": "a job waits at most for the work ahead of it and running when it arrived, done one by one",
     "easy promise": "the first job that waits starts no later than the estimates of the running jobs say",
     "conservative promise": "no job starts later than the reservation that it got on arrival",
     "priorities": "no job waits for devices that jobs of lower priority hold or got",

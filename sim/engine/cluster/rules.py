@@ -50,7 +50,7 @@ class Rules:
     """What holds whatever the policy decides."""
 
     grace_s: float = 0.0
-    """Time that a preempted job keeps its devices to write a checkpoint; 0: it stops at once, and loses what is unsaved."""
+    """Time that a preempted job keeps its devices to write a checkpoint; with 0 it loses what is unsaved."""
     quotas: Mapping[str, int] = field(default_factory=dict)
     """Most devices that the jobs of a tenant may hold together."""
     weights: Mapping[str, float] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.engine.cluster.books import RUNNING, Books
 from sim.engine.cluster.contract import PolicyError, told
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from sim.engine.cluster.job import Job, Workload
-    from sim.engine.cluster.policy import Decision, Policy
+    from sim.engine.cluster.policy import Policy
     from sim.engine.cluster.rules import Pool
     from sim.engine.world import World
 
@@ -39,7 +39,7 @@ class Scheduler:
     def __init__(
         self, world: World, pools: Sequence[Pool], workload: Workload, policy: Policy, rules: Rules | None = None
     ) -> None:
-        """Begin with all devices free; jobs must be in the order of arrival, and of number among those that arrive together."""
+        """Begin with all devices free; jobs come in the order of arrival, and of number where they arrive together."""
         self.world, self.pools, self.workload, self.policy = world, tuple(pools), workload, policy
         self.rules = rules or Rules()
         self.kinds = tuple(pool.kind for pool in pools)
@@ -185,7 +185,7 @@ class Scheduler:
         """Give the time of the next thing to happen."""
         ends, runs = self._ends, self.runs
         while ends:
-            end_s, number, version = ends[0]
+            _, number, version = ends[0]
             run = runs.get(number)
             if run is not None and run.version == version:
                 break
@@ -267,7 +267,9 @@ class Scheduler:
                 for kind, devices in self.capacity_by_kind.items()
             )
         if not fits:
-            return f"asks for {job.devices} devices of {', '.join(job.kinds) or 'one kind'}, which the cluster never has"
+            return (
+                f"asks for {job.devices} devices of {', '.join(job.kinds) or 'one kind'}, which the cluster never has"
+            )
         quota = self.rules.quotas.get(job.tenant)
         if quota is not None and job.devices > quota:
             return f"asks for {job.devices} devices, and the quota of {job.tenant} is {quota}"
@@ -280,18 +282,18 @@ class Scheduler:
 
     # What a policy decides.
 
-    def _carry_out(self, decision: Decision) -> None:
-        kind = type(decision)
+    def _carry_out(self, decision: Any) -> None:  # noqa: ANN401 - a policy may give anything
+        kind = type(decision)  # comparing types takes half the time of isinstance
         if kind is Start:
-            self._start(decision)  # type: ignore[arg-type]  # a comparison of types is faster than isinstance
+            self._start(decision)
         elif kind is Preempt:
-            self._preempt(decision.job)  # type: ignore[union-attr]
+            self._preempt(decision.job)
         elif kind is Resize:
-            self._resize(decision.job, decision.devices)  # type: ignore[union-attr]
+            self._resize(decision.job, decision.devices)
         elif kind is Wake:
-            if not decision.at_s > self.now_s:  # type: ignore[union-attr]
-                raise self._broken("future", f"{decision.at_s!r} s")  # type: ignore[union-attr]
-            self.at(decision.at_s, _nothing)  # type: ignore[union-attr]
+            if not decision.at_s > self.now_s:
+                raise self._broken("future", f"{decision.at_s!r} s")
+            self.at(decision.at_s, _nothing)
         else:
             raise self._broken("decision", repr(decision)[:200])
 
@@ -320,9 +322,7 @@ class Scheduler:
             saved_s, ready_s = 0.0, now_s
             books.start_s[position] = now_s
         pace, total_s = job.speed.at(devices, kind), self._run_s[position]
-        run = Run(
-            job, position, devices, kind, None, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s
-        )
+        run = Run(job, position, devices, kind, None, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s)
         self.runs[number] = run
         heapq.heappush(self._ends, (run.end_s(), number, 0))
 

@@ -86,7 +86,7 @@ class View:
         """When a running job ends if its estimate is right; never before now."""
         now_s = self._scheduler.now_s
         end_s = self._scheduler.runs[job.number].estimated_end_s(now_s)
-        return end_s if end_s > now_s else now_s
+        return max(end_s, now_s)
 
     def estimated_left_s(self, job: Job) -> float:
         """How long the job would still take on the devices that it asks for, if its estimate is right."""

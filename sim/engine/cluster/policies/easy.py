@@ -25,9 +25,7 @@ class Easy(Policy):
     name: ClassVar[str] = "easy"
     summary: ClassVar[str] = "first come, first served; others overtake if the head of the queue is not delayed"
     source: ClassVar[str] = "Lifka 1995, The ANL/IBM SP scheduling system; Mu'alem & Feitelson 2001, IEEE TPDS 12(6)"
-    claims: ClassVar[frozenset[str]] = frozenset(
-        {"work conserving", "easy promise", "relabelling", "no preemption"}
-    )
+    claims: ClassVar[frozenset[str]] = frozenset({"work conserving", "easy promise", "relabelling", "no preemption"})
 
     def begin(self, view: View) -> None:
         """Make the index of the queue."""
@@ -42,7 +40,7 @@ class Easy(Policy):
         self._arrived: list[Job] = []
         """Who came since everybody was looked at."""
 
-    def submitted(self, job: Job, view: View) -> None:  # noqa: ARG002
+    def submitted(self, job: Job, view: View) -> None:
         """Queue in the order of arrival."""
         self._queue.add(job)
         self._arrived.append(job)
@@ -72,10 +70,10 @@ class Easy(Policy):
             self._promise(head, view)
         elif not self._has_freed:
             # Nothing came free and the promise stands, so whoever was looked at before still may not overtake.
-            for job in self._arrived:
-                if job.devices <= view.free and job is not head and self._may_overtake(job, view):
-                    yield Start(job)
-                    self._overtook(job, view)
+            for late in self._arrived:
+                if late.devices <= view.free and late is not head and self._may_overtake(late, view):
+                    yield Start(late)
+                    self._overtook(late, view)
             self._arrived.clear()
             return
         gap_s = self._shadow_s - view.now_s

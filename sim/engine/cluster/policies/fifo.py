@@ -28,7 +28,7 @@ class Fifo(Policy):
         """Begin with an empty queue."""
         self._queue: deque[Job] = deque()
 
-    def submitted(self, job: Job, view: View) -> None:  # noqa: ARG002
+    def submitted(self, job: Job, view: View) -> None:
         """Queue; a job that lost its devices comes back to the place that its arrival gives it."""
         queue = self._queue
         if not queue or queue[-1].number < job.number:

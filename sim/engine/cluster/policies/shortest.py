@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, ClassVar
 
-from sim.engine.cluster.policy import Decision, Policy, Preempt, Start
+from sim.engine.cluster.policy import Decision, Policy, Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Jobs that wait, in their order, so indexed that the first one that fits a gap is found without looking at all of them."""
+"""Jobs that wait, in their order, so indexed that the first one that fits a gap is found without a look at all."""
 
 from __future__ import annotations
 
@@ -122,6 +122,7 @@ class _Lane:
         """Begin empty."""
         self.narrowest = self.widest = width
         self.listed: dict[int, int] = {}
+        self.widths: list[int] = []
         self._clear(8)
 
     def add(self, count: int, job: Job) -> None:
@@ -144,7 +145,7 @@ class _Lane:
         at >>= 1
         while at:
             left, right = tree[2 * at], tree[2 * at + 1]
-            least = left if left < right else right
+            least = left if left < right else right  # noqa: FURB136 - min() takes three times as long
             if tree[at] == least:
                 break
             tree[at] = least
@@ -205,7 +206,7 @@ class _Lane:
         at >>= 1
         while at:
             left, right = tree[2 * at], tree[2 * at + 1]
-            least = left if left < right else right
+            least = left if left < right else right  # noqa: FURB136 - min() takes three times as long
             if tree[at] == least:
                 break
             tree[at] = least

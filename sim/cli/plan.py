@@ -48,6 +48,7 @@ def plan(
     dp: Annotated[int | None, _option("Only so many replicas.", LAYOUT)] = None,
     ep: Annotated[int | None, _option("Only this expert-parallel degree.", LAYOUT)] = None,
     micro_batch: Annotated[int | None, _option("Only so many sequences at once.", LAYOUT)] = None,
+    schedule: Annotated[str | None, _option("1f1b, gpipe, zb-h1, zb-v, dualpipe, or any.", LAYOUT)] = None,
     recompute: Annotated[str | None, _option("Only none, selective or full.", LAYOUT)] = None,
     zero_stage: Annotated[int | None, _option("Only this ZeRO stage, 0 to 3.", LAYOUT)] = None,
     sequence_parallel: Annotated[bool | None, _option("Only with, or only without it.", LAYOUT)] = None,
@@ -76,6 +77,7 @@ def plan(
         "dp": dp,
         "ep": ep,
         "micro_batch": micro_batch,
+        "schedule": schedule,
         "recompute": recompute,
         "zero_stage": zero_stage,
         "sequence_parallel": sequence_parallel,
@@ -224,8 +226,11 @@ def _draw(planned: Planned) -> None:
 def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) -> None:
     table = output.table()
     experts = ("ep",) if planned.work.model.experts is not None else ()
+    ordered = bool(timed.layouts.schedule.any())
     for name in ("", "tp", "pp", "vpp" if experts else "chunks", "cp", "dp", *experts, "mb"):
         table.add_column(name, justify="right", no_wrap=True)
+    if ordered:
+        table.add_column("schedule", no_wrap=True)
     table.add_column("recompute", no_wrap=True)
     for name in ("ZeRO", "SP", "step", "MFU", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -233,10 +238,9 @@ def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) ->
         row = timed.layouts.row(index)
         table.add_row(
             "" if kind else str(place + 1),
-            *(
-                str(row[name])
-                for name in ("tp", "pp", "virtual_stages", "cp", "dp", *experts, "micro_batch", "recompute")
-            ),
+            *(str(row[name]) for name in ("tp", "pp", "virtual_stages", "cp", "dp", *experts, "micro_batch")),
+            *((str(row.get("schedule", "1f1b")),) if ordered else ()),
+            str(row["recompute"]),
             str(row["zero_stage"]),
             "on" if row["sequence_parallel"] else "off",
             f"{timed.steps.step_s[index]:.4g} s",

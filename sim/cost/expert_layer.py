@@ -26,6 +26,8 @@ class Routed:
 
     forward_s: Numbers
     backward_s: Numbers
+    weight_gradient_s: Numbers
+    """The part of the backward pass that only the optimizer waits for."""
     communication_s: Floats
     """Dispatch and combination of one direction."""
 
@@ -50,7 +52,7 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     """
     experts, share = work.model.experts, expert_share(work.model)
     if experts is None:
-        return Routed(0.0, 0.0, np.zeros(len(layouts)))
+        return Routed(0.0, 0.0, 0.0, np.zeros(len(layouts)))
     local = experts.count / layouts.expert_devices
     routed = tokens * experts.top_k * software.expert_imbalance
     rows = routed / local
@@ -58,13 +60,15 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     moved = curve.visit_bytes * routed * (work.model.hidden + experts.ffn_hidden)
     around_s = memory_bound_s(moved, machine.bandwidth_bytes_per_s, curve.memory_efficiency)
     forward_s: Numbers = curve.overhead_s + around_s
-    backward_s: Numbers = 2 * (curve.overhead_s + around_s)
+    # What surrounds the products is as much again for each of the two gradients; tokens move with that of the inputs.
+    inputs_s: Numbers = curve.overhead_s + 2 * around_s
+    weights_s: Numbers = curve.overhead_s
     for gemm in expert_gemms(work.model):
         columns, inner = gemm.columns, gemm.inner
         forward_s = forward_s + _product_s(work, machine, local, (rows, columns, inner))
-        backward_s = backward_s + _product_s(work, machine, local, (rows, inner, columns))
+        inputs_s = inputs_s + _product_s(work, machine, local, (rows, inner, columns))
         # The gradient of the weights is read and written in the accumulation precision.
-        backward_s = backward_s + _product_s(work, machine, local, (rows, columns, inner), gradient_bytes)
+        weights_s = weights_s + _product_s(work, machine, local, (rows, columns, inner), gradient_bytes)
     group = place_group(layouts.expert_devices, 1, machine.domain_devices, machine.pod_devices)
     # Across domains a token goes once to each of those that hold some of its experts, and is handed on inside.
     domains = np.asarray(group.domains * group.pods)
@@ -75,7 +79,8 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     # As for tensor parallelism: an overlap inside a scale-up domain says nothing about a group that leaves it.
     inside = layouts.expert_devices <= machine.domain_devices
     exposed = 1 - np.where(inside, software.expert_parallel_overlap, software.expert_parallel_overlap_across)
-    return Routed(share * forward_s, share * backward_s, np.asarray(share * 2 * exchange_s * exposed))
+    exchange_s = np.asarray(share * 2 * exchange_s * exposed)
+    return Routed(share * forward_s, share * (inputs_s + weights_s), share * weights_s, exchange_s)
 
 
 def _product_s(

@@ -44,6 +44,8 @@ class LayerTimes:
 
     forward_s: Floats
     backward_s: Floats
+    weight_gradient_s: Floats
+    """The part of the backward pass that only the optimizer waits for."""
     cheap_forward_s: Floats
     """What selective recompute repeats: vector operators, and unfused attention."""
     communication_s: Floats
@@ -59,7 +61,7 @@ class LayerTimes:
     """Exposed dispatch and combination of one direction; 0 without experts."""
 
 
-KERNELS = ("forward_s", "backward_s", "cheap_forward_s", "head_s")
+KERNELS = ("forward_s", "backward_s", "weight_gradient_s", "cheap_forward_s", "head_s")
 """Times that grow with the slowest rank."""
 
 
@@ -91,7 +93,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     tensor, context, micro_batch = layouts.tensor_parallel, layouts.context_parallel, layouts.micro_batch
     sequence_parallel = layouts.sequence_parallel
     tokens = micro_batch * float(work.sequence) / context
-    forward_s, backward_s = _products_s(work, machine, tensor, tokens)
+    forward_s, backward_s, weight_gradient_s = _products_s(work, machine, tensor, tokens)
     experts = routed_s(work, machine, software, layouts, tokens / tensor)
     attention_s = _attention_s(work, machine, software, tensor, context, micro_batch)
     vector_s = memory_bound_s(
@@ -108,6 +110,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     ratio = BACKWARD_OVER_FORWARD if software.memory.flash_attention else 2.0
     forward_s = slowdown * (forward_s + attention_s + vector_s + experts.forward_s)
     backward_s = slowdown * (backward_s + ratio * attention_s + 2 * vector_s + experts.backward_s)
+    weight_gradient_s = slowdown * (weight_gradient_s + experts.weight_gradient_s)
     context_forward_s, context_backward_s = _context_s(
         work, machine, tensor, context, tokens, slowdown * attention_s, ratio
     )
@@ -117,6 +120,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     return LayerTimes(
         forward_s=np.asarray(forward_s),
         backward_s=np.asarray(backward_s),
+        weight_gradient_s=np.asarray(weight_gradient_s),
         cheap_forward_s=np.asarray(
             slowdown * (vector_s if software.memory.flash_attention else vector_s + attention_s)
         ),
@@ -145,22 +149,23 @@ def _tensor_pair_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats,
     return np.where(splits, pair_s, whole_s)
 
 
-def _products_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers]:
-    """Time the weight products of one layer: forward; backward with respect to inputs and to weights."""
+def _products_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers, Numbers]:
+    """Time the weight products of one layer: forward, backward, and of the latter the gradients of the weights."""
     peak, bandwidth = machine.gemm_peak_flop_per_s, machine.bandwidth_bytes_per_s
     element = 1.0 if work.recipe.gemm_precision == "fp8" else 2.0
     forward_s: Numbers = 0.0
-    backward_s: Numbers = 0.0
+    inputs_s: Numbers = 0.0
+    weights_s: Numbers = 0.0
     for gemm in layer_gemms(work.model, tensor):
         columns, inner, share = gemm.columns, gemm.inner, gemm.share
         forward_s = forward_s + share * gemm_s(tokens, columns, inner, element, peak, bandwidth, machine.gemm)
-        backward_s = backward_s + share * gemm_s(tokens, inner, columns, element, peak, bandwidth, machine.gemm)
+        inputs_s = inputs_s + share * gemm_s(tokens, inner, columns, element, peak, bandwidth, machine.gemm)
         # The gradient of the weights is read and written in the accumulation precision.
         accumulated = 2 * work.recipe.gradient_bytes
-        backward_s = backward_s + share * gemm_s(
+        weights_s = weights_s + share * gemm_s(
             columns, inner, tokens, element, peak, bandwidth, machine.gemm, accumulated
         )
-    return forward_s, backward_s
+    return forward_s, inputs_s + weights_s, weights_s
 
 
 def _attention_s(

@@ -13,6 +13,8 @@ Counts: TypeAlias = npt.NDArray[Any]
 
 RECOMPUTE = ("none", "selective", "full")
 """Recompute choices; a layout stores the index."""
+SCHEDULE = ("1f1b", "gpipe", "zb-h1", "zb-v", "dualpipe")
+"""Pipeline schedules; a layout stores the index. 1F1B with several virtual stages is its interleaved form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Layouts:
     """1: norms and residuals are split over the tensor-parallel group as well; 0: each device repeats them."""
     expert_parallel: Counts
     """Devices that share the experts of a layer, out of tensor x context x data parallel; 0 for a dense model."""
+    schedule: Counts
+    """Index into ``SCHEDULE``."""
 
     def __len__(self) -> int:
         """Count the layouts."""
@@ -69,7 +73,7 @@ class Layouts:
         return Layouts(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def row(self, index: int) -> dict[str, int | str]:
-        """Give one layout by the names that users type; ``ep`` where the model has experts."""
+        """Give one layout by the names that users type; those that mean nothing for it are left out."""
         row: dict[str, int | str] = {
             "tp": int(self.tensor_parallel[index]),
             "pp": int(self.pipeline_parallel[index]),
@@ -83,6 +87,8 @@ class Layouts:
         }
         if self.expert_parallel[index]:
             row["ep"] = int(self.expert_parallel[index])
+        if self.schedule[index]:
+            row["schedule"] = SCHEDULE[int(self.schedule[index])]
         return row
 
 
@@ -98,6 +104,7 @@ def single(
     zero_stage: int = 1,
     sequence_parallel: bool = True,
     ep: int = 0,
+    schedule: str = "1f1b",
 ) -> Layouts:
     """Make a set of one layout; sequence parallelism means nothing without tensor parallelism.
 
@@ -107,5 +114,6 @@ def single(
     [16384]
     """
     split = int(sequence_parallel and tp > 1)
-    values = (tp, pp, virtual_stages, cp, dp, micro_batch, RECOMPUTE.index(recompute), zero_stage, split, ep)
+    again, order = RECOMPUTE.index(recompute), SCHEDULE.index(schedule)
+    values = (tp, pp, virtual_stages, cp, dp, micro_batch, again, zero_stage, split, ep, order)
     return Layouts(*(np.array([value]) for value in values))

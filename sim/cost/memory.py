@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sim.cost.experts import expert_share, kept_elements, routed_weights
 from sim.cost.layout import RECOMPUTE, Counts, Layouts
-from sim.cost.schedules import chunks_in_flight
+from sim.cost.schedules import DUAL_PIPE, ZERO_BUBBLE_V, chunks_in_flight, copies
 from sim.cost.stages import last_stage_layers, most_layers
 from sim.cost.transformer import layer_weights
 
@@ -92,7 +92,7 @@ def per_device(
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054) for states; Korthikanti et al. 2022 (arXiv:2205.05198) for
     activations with sequence parallelism, counted operator by operator so that grouped keys and gated feed-forward
     are right; Narayanan et al. 2021 for the micro-batches in flight.
-    Valid for: transformers under 1F1B and interleaved 1F1B; every layer weighs as the mean one does.
+    Valid for: transformers; every layer weighs as the mean one does.
     """
     tensor, stages, virtual = layouts.tensor_parallel, layouts.pipeline_parallel, layouts.virtual_stages
     most = most_layers(model.layers, stages, virtual)
@@ -107,11 +107,11 @@ def per_device(
         layouts.recompute == _FULL, tokens * _whole_layer_bytes(model, recipe, rules, layouts, sequence), 0.0
     )
     logits = tokens * model.vocab / tensor * (recipe.activation_bytes + LOGIT_BYTES)
-    held_first = chunks_in_flight(stages, virtual, micro_batches) * most * chunk_bytes + at_work
-    held_last = chunks_in_flight(stages, virtual, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
-
+    held_first = chunks_in_flight(layouts, micro_batches) * most * chunk_bytes + at_work
+    held_last = chunks_in_flight(layouts, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
     alone = stages == 1
-    held_first = np.where(alone, held_first + logits, held_first)
+    held_first = np.where(has_both_ends(layouts), held_first + logits, held_first)
+    most, least = most * copies(layouts), least * copies(layouts)
     first = _stage(model, recipe, rules, layouts, in_first, most * experts, held_first)
     last = _stage(model, recipe, rules, layouts, in_last, least * experts, held_last)
     last_is_fuller = ~alone & (last.total_bytes > first.total_bytes)
@@ -141,8 +141,23 @@ def stage_parameters(model: ModelShape, layouts: Layouts, most: Numbers, least: 
     positions = model.max_positions or 0 if model.position == "learned" else 0
     own_head = 0.0 if model.tied_embeddings else embedding
     first = most * layer + embedding + positions * model.hidden
-    first = first + np.where(layouts.pipeline_parallel == 1, own_head, 0.0)
-    return np.asarray(first), np.asarray(least * layer + embedding)
+    last = least * layer + embedding
+    both = copies(layouts) > 1
+    first = first + np.where(has_both_ends(layouts) & ~both, own_head, 0.0)
+    return np.asarray(np.where(both, first + last, first)), np.asarray(np.where(both, first + last, last))
+
+
+def has_both_ends(layouts: Layouts) -> Counts:
+    """Tell whether the first stage holds the head too: without a pipeline, or where the pipeline comes back to it.
+
+    Source: Qi et al. 2024 (arXiv:2405.15362), figure 1 (ZB-V); DeepSeek-V3 (arXiv:2412.19437), table 2 (DualPipe).
+
+    >>> from sim.cost.layout import single
+    >>> [bool(has_both_ends(single(pp=4, schedule=name))[0]) for name in ("1f1b", "zb-v")]
+    [False, True]
+    """
+    returns = (layouts.schedule == ZERO_BUBBLE_V) | (layouts.schedule == DUAL_PIPE)
+    return np.asarray((layouts.pipeline_parallel == 1) | returns)
 
 
 def activation_bytes_per_token(

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.data_parallel import data_parallel
 from sim.cost.layer import layer_times
 from sim.cost.layout import RECOMPUTE, Layouts
-from sim.cost.schedules import bubble_slots
-from sim.cost.stages import last_stage_layers, most_layers
+from sim.cost.pipeline import exposed_share, pipeline_communication_s, pipeline_times
 from sim.cost.transformer import flop_per_token, require_modelled, square_attention_flop
 
 if TYPE_CHECKING:
@@ -91,12 +89,12 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
     (arXiv:2205.05198) for sequence parallelism and recompute, Rajbhandari et al. 2020 (arXiv:1910.02054) and Zhao
     et al. 2023 (arXiv:2304.11277) for ZeRO, Liu et al. 2025 (arXiv:2504.14960) for experts spread over tensor,
     context and data parallel; operators and collectives from hardware_specs/calibration.
-    Valid for: softmax attention, 1F1B and interleaved 1F1B, ZeRO 0 to 3; every layer takes as long as the mean one.
+    Valid for: softmax attention, the schedules of ``SCHEDULE``, ZeRO 0 to 3; every layer takes as long as the mean one.
     """
     require_modelled(work.model)
     pace = slowest_rank_pace(software.scale_slowdown, layouts.devices)
     layer = layer_times(work, machine, software, layouts, pace)
-    stages, virtual = layouts.pipeline_parallel, layouts.virtual_stages
+    stages = layouts.pipeline_parallel
     micro_batches = work.global_batch / (layouts.data_parallel * layouts.micro_batch)
 
     recompute_s = np.where(
@@ -105,24 +103,22 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
         np.where(layouts.recompute == _SELECTIVE, layer.cheap_forward_s, 0.0),
     )
     passes = np.where(layouts.recompute == _FULL, 3.0, 2.0)
-    layer_s = layer.forward_s + layer.backward_s + recompute_s + passes * layer.communication_s
     context_s = (passes - 1) * layer.context_forward_s + layer.context_backward_s
+    expert_s = exposed_share(layouts, micro_batches) * layer.expert_communication_s
+    head_s = layer.head_s + layer.head_communication_s
+    layer_s = layer.forward_s + layer.backward_s + recompute_s + passes * layer.communication_s
     layer_s = layer_s + context_s + layer.launch_gap_s
     if work.model.experts is not None:
-        layer_s = layer_s + passes * layer.expert_communication_s
-    head_s = layer.head_s + layer.head_communication_s
-    fullest_s = most_layers(work.model.layers, stages, virtual) * layer_s
-    last_s = last_stage_layers(work.model.layers, stages, virtual) * layer_s + head_s
-    slowest_s = np.maximum(np.where(stages == 1, last_s, fullest_s), last_s)
-    mean_s = (work.model.layers * layer_s + head_s) / stages
-    pipe_s = micro_batches * slowest_s + bubble_slots(stages, virtual) * mean_s
+        layer_s = layer_s + passes * expert_s
+    ahead_s = layer.forward_s + layer.communication_s + layer.context_forward_s + expert_s
+    pipe = pipeline_times(work, layouts, layer_s, ahead_s, layer.weight_gradient_s, head_s, micro_batches)
 
     layers_per_stage = work.model.layers / stages
     compute_s = micro_batches * (layers_per_stage * (layer.forward_s + layer.backward_s) + layer.head_s / stages)
     useful_s = work.model_flop / (layouts.devices * machine.gemm_peak_flop_per_s)
-    hop_s = _pipeline_communication(work, machine, software, layouts, micro_batches)
-    forward_share = (layer.forward_s + layer.communication_s + layer.expert_communication_s) / layer_s
-    data_s, optimizer_s = data_parallel(work, machine, software, layouts, slowest_s, forward_share)
+    hop_s = pipeline_communication_s(work, machine, software, layouts, micro_batches)
+    forward_share = (layer.forward_s + layer.communication_s + expert_s) / layer_s
+    data_s, optimizer_s = data_parallel(work, machine, software, layouts, pipe.slowest_s, forward_share)
     parts = [
         useful_s,
         compute_s - useful_s,
@@ -131,12 +127,12 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
         micro_batches * layers_per_stage * context_s,
         hop_s,
         data_s,
-        pipe_s - micro_batches * mean_s,
+        pipe.whole_s - micro_batches * pipe.mean_s,
         optimizer_s,
         micro_batches * layers_per_stage * layer.launch_gap_s + software.step_host_s,
     ]
     if work.model.experts is not None:
-        parts.insert(EXPERT_PART, micro_batches * layers_per_stage * passes * layer.expert_communication_s)
+        parts.insert(EXPERT_PART, micro_batches * layers_per_stage * passes * expert_s)
     return StepTimes(sum(parts[1:], parts[0]), tuple(parts), _hardware_flop(work, layouts, software))
 
 
@@ -152,20 +148,6 @@ def slowest_rank_pace(per_doubling: float, devices: Counts) -> Floats:
     """
     doublings = np.log2(np.maximum(devices, FEWEST_RANKS) / REFERENCE_RANKS)
     return np.asarray(1.0 + per_doubling * doublings)
-
-
-def _pipeline_communication(
-    work: Work, machine: Machine, software: Software, layouts: Layouts, micro_batches: Floats
-) -> Floats:
-    """Expose stage-to-stage transfers: all of them under 1F1B, a share under interleaving, and filling and draining."""
-    tokens = layouts.micro_batch * float(work.sequence) / layouts.context_parallel
-    sent = tokens * work.model.hidden * work.recipe.activation_bytes
-    distance = layouts.tensor_parallel * layouts.context_parallel * layouts.data_parallel
-    group = place_group(2, distance, machine.domain_devices, machine.pod_devices)
-    hop_s = hierarchical_s("point_to_point", sent / layouts.tensor_parallel, group, machine.fabric)
-    exposed = np.where(layouts.virtual_stages > 1, 1 - software.pipeline_overlap, 1.0)
-    hops = 2 * micro_batches * layouts.virtual_stages * exposed + 2 * (layouts.pipeline_parallel - 1)
-    return np.where(layouts.pipeline_parallel > 1, hops * hop_s, 0.0)
 
 
 def _hardware_flop(work: Work, layouts: Layouts, software: Software) -> Floats:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.cost.layout import RECOMPUTE, Layouts
+from sim.cost.layout import RECOMPUTE, SCHEDULE, Layouts
+from sim.cost.schedules import can_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,9 @@ INTERLEAVING = "virtual stages need at least as many micro-batches as stages"
 EXPERTS = "expert parallel divides the experts and tensor x context x data parallel; a dense model has none"
 REPLICAS = "ZeRO needs two devices that hold the same part of the model"
 SEQUENCE = "sequence parallelism needs tensor parallelism, and tp x cp divides the sequence"
+ORDER = "a schedule runs with its own number of stages, virtual stages and micro-batches (docs/model.md)"
 SPLIT_TOKENS = f"{SEQUENCE}; experts under tensor parallelism need it"
-RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS)
+RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS, ORDER)
 """In the order in which they are applied: a layout counts against the first that it breaks."""
 
 
@@ -61,12 +63,14 @@ class Space:
     """The divisors of the global batch (``MOST_DATA_DEGREES`` of them at most), or the one that the user fixed."""
     expert_parallel: tuple[int, ...]
     """The divisors of the experts, or the one that the user fixed; 0 alone for a dense model."""
+    schedule: tuple[int, ...] = (0,)
 
     @property
-    def choices(self) -> tuple[tuple[int, int, int], ...]:
-        """What is chosen beside the degrees: (ZeRO stage, sequence parallel, recompute)."""
+    def choices(self) -> tuple[tuple[int, int, int, int], ...]:
+        """What is chosen beside the degrees: (schedule, ZeRO stage, sequence parallel, recompute)."""
         return tuple(
-            (zero, split, again)
+            (order, zero, split, again)
+            for order in self.schedule
             for zero in self.zero_stage
             for split in self.sequence_parallel
             for again in self.recompute
@@ -81,6 +85,7 @@ class Candidates:
     """Degrees of parallelism and micro-batch; what ``space`` says of the rest still multiplies them."""
     space: Space
     sequence: int
+    global_batch: int
     has_experts: bool
     illegal: dict[str, int]
     """Layouts by the first of ``RULES`` that they break; a rule that none breaks is absent."""
@@ -88,18 +93,37 @@ class Candidates:
     @property
     def legal(self) -> int:
         """Count the legal layouts."""
-        return sum(int(np.count_nonzero(self._allowed(zero, split))) for zero, split, _ in self.space.choices)
+        return self._count(in_order=True)
+
+    @property
+    def legal_in_some_order(self) -> int:
+        """Count those that break no rule but that of their schedule."""
+        return self._count(in_order=False)
 
     def chunks(self, rows: int) -> Iterator[Layouts]:
         """Write the layouts out, at most so many at once, in one order that is always the same."""
-        for zero, split, again in self.space.choices:
-            allowed = np.nonzero(self._allowed(zero, split))[0]
+        for order, zero, split, again in self.space.choices:
+            allowed = np.nonzero(self._allowed(zero, split) & self._in_order(order))[0]
             for begin in range(0, len(allowed), rows):
-                yield self._with_choice(allowed[begin : begin + rows], zero, split, again)
+                yield self._with_choice(allowed[begin : begin + rows], (order, zero, split, again))
 
     def all(self) -> Layouts:
         """Write all of them out at once."""
-        return joined(list(self.chunks(max(len(self.degrees), 1))) or [self.degrees])
+        return joined(list(self.chunks(max(len(self.degrees), 1))) or [self.degrees.take(np.arange(0))])
+
+    def _count(self, *, in_order: bool) -> int:
+        total = 0
+        for order in self.space.schedule:
+            runs = self._in_order(order) if in_order else np.ones(len(self.degrees), dtype=bool)
+            for zero in self.space.zero_stage:
+                for split in self.space.sequence_parallel:
+                    total += int(np.count_nonzero(self._allowed(zero, split) & runs)) * len(self.space.recompute)
+        return total
+
+    def _in_order(self, order: int) -> Counts:
+        degrees = self.degrees
+        micro_batches = self.global_batch // (degrees.data_parallel * degrees.micro_batch)
+        return can_run(order, degrees.pipeline_parallel, degrees.virtual_stages, micro_batches)
 
     def _allowed(self, zero: int, split: int) -> Counts:
         allowed = np.asarray((self.degrees.replicas > 1) | (zero == min(self.space.zero_stage)))
@@ -109,11 +133,13 @@ class Candidates:
             return allowed & (one | _can_split(self.degrees, self.sequence) if split == WHEREVER_LEGAL else one)
         return allowed & _can_split(self.degrees, self.sequence) if split == 1 else allowed
 
-    def _with_choice(self, rows: Counts, zero: int, split: int, again: int) -> Layouts:
+    def _with_choice(self, rows: Counts, choice: tuple[int, int, int, int]) -> Layouts:
+        order, zero, split, again = choice
         degrees = self.degrees.take(rows)
         one = np.ones(len(rows), dtype=np.int64)
         splits = _can_split(degrees, self.sequence) * one if split == WHEREVER_LEGAL else split * one
-        return replace(degrees, recompute=again * one, zero_stage=zero * one, sequence_parallel=splits)
+        chosen = replace(degrees, recompute=again * one, zero_stage=zero * one, sequence_parallel=splits)
+        return replace(chosen, schedule=order * one)
 
 
 def space(
@@ -144,6 +170,7 @@ def space(
         sequence_parallel=_wished(None if split is None else int(split), (0, 1) if every_choice else (WHEREVER_LEGAL,)),
         data_parallel=_wished(wish.dp, _spread_out(divisors(global_batch))),
         expert_parallel=_expert_degrees(model, wish.ep),
+        schedule=_schedules(wish.schedule),
     )
 
 
@@ -190,15 +217,16 @@ def enumerate_layouts(
 
     tensor_axis, pipeline, virtual, context, micro = (axis[row] for axis in axes)
     none = np.zeros(len(row), dtype=np.int64)
-    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none, none)
+    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none, none, none)
     choices = len(space.choices)
     found, refused = _with_experts(found, space, model)
     illegal[EXPERTS] = refused * choices
     alone = int(np.count_nonzero(found.replicas == 1))
-    illegal[REPLICAS] = alone * sum(zero > min(space.zero_stage) for zero, _, _ in space.choices)
-    candidates = Candidates(found, space, sequence, model.experts is not None, illegal)
+    illegal[REPLICAS] = alone * sum(zero > min(space.zero_stage) for _, zero, _, _ in space.choices)
+    candidates = Candidates(found, space, sequence, global_batch, model.experts is not None, illegal)
     split = SEQUENCE if model.experts is None else SPLIT_TOKENS
-    illegal[split] = len(found) * choices - illegal[REPLICAS] - candidates.legal
+    illegal[split] = len(found) * choices - illegal[REPLICAS] - candidates.legal_in_some_order
+    illegal[ORDER] = candidates.legal_in_some_order - candidates.legal
     return replace(candidates, illegal={rule: count for rule, count in illegal.items() if count})
 
 
@@ -290,6 +318,12 @@ def _expert_degrees(model: ModelShape, wish: int | None) -> tuple[int, ...]:
     if model.experts is None:
         return (0,) if wish in (None, 1) else (wish,)
     return _wished(wish, tuple(divisors(model.experts.count)))
+
+
+def _schedules(wish: str | None) -> tuple[int, ...]:
+    if wish == "any":
+        return tuple(range(len(SCHEDULE)))
+    return (SCHEDULE.index(wish or "1f1b"),)
 
 
 def _wished(wish: int | None, values: tuple[int, ...]) -> tuple[int, ...]:

@@ -33,3 +33,7 @@ class LayoutSpec(FrozenModel):
     # Left out of records where nobody gives it: those of dense runs stay as they were.
     ep: Degree | None = Field(default=None, exclude_if=lambda degree: degree is None)
     """Expert parallel: devices that share the experts of a layer, out of tensor x context x data parallel."""
+    schedule: Literal["1f1b", "gpipe", "zb-h1", "zb-v", "dualpipe", "any"] | None = Field(
+        default=None, exclude_if=lambda schedule: schedule is None
+    )
+    """Order of a pipeline's work: 1f1b (interleaved with virtual stages) where none is named; any searches all."""

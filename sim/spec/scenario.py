@@ -67,16 +67,21 @@ def read_cluster(value: object) -> object:
     return value
 
 
+def _is_empty(value: object) -> bool:
+    """Leave what a scenario does not use out of its record, so that records of older scenarios stay as they were."""
+    return not value
+
+
 class Workload(FrozenModel):
     """One entry of ``workloads``: a single key names its kind."""
 
-    training: TrainingSpec | None = None
+    training: TrainingSpec | None = Field(default=None, exclude_if=_is_empty)
     """A training run."""
-    requests: RequestsSpec | None = None
+    requests: RequestsSpec | None = Field(default=None, exclude_if=_is_empty)
     """Requests to a service."""
-    tasks: TasksSpec | None = None
+    tasks: TasksSpec | None = Field(default=None, exclude_if=_is_empty)
     """Tasks that run a graph."""
-    jobs: JobsSpec | None = None
+    jobs: JobsSpec | None = Field(default=None, exclude_if=_is_empty)
     """Plain jobs of a trace or a list."""
 
     @property
@@ -110,17 +115,17 @@ class Scenario(FrozenModel):
     """A cluster of the catalogue, COUNTxACCELERATOR, or a mapping."""
     workloads: tuple[Annotated[Workload, BeforeValidator(read_workload)], ...]
     """What runs."""
-    services: dict[Slug, ServiceSpec] = Field(default_factory=dict)
+    services: dict[Slug, ServiceSpec] = Field(default_factory=dict, exclude_if=_is_empty)
     """Models that answer requests, by name."""
-    tools: dict[Slug, ToolSpec] = Field(default_factory=dict)
+    tools: dict[Slug, ToolSpec] = Field(default_factory=dict, exclude_if=_is_empty)
     """What graphs call besides models, by name."""
-    graphs: dict[Slug, GraphSpec] = Field(default_factory=dict)
+    graphs: dict[Slug, GraphSpec] = Field(default_factory=dict, exclude_if=_is_empty)
     """Scaffolds of model calls and tools, by name."""
-    tenants: dict[Slug, TenantSpec] = Field(default_factory=dict)
+    tenants: dict[Slug, TenantSpec] = Field(default_factory=dict, exclude_if=_is_empty)
     """Who shares the cluster, by name."""
-    policy: PolicySpec | None = None
+    policy: PolicySpec | None = Field(default=None, exclude_if=_is_empty)
     """How jobs share the cluster; first come, first served where none is given."""
-    targets: dict[str, str | float] = Field(default_factory=dict)
+    targets: dict[str, str | float] = Field(default_factory=dict, exclude_if=_is_empty)
     """Limits that decide between the exit codes 0 and 3: {chat.ttft_s.p99: 1 s}."""
     seed: Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(refuse_truth)] = 0
     """Draws the luck of a simulated run."""

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.cost.layout import RECOMPUTE, single
+from sim.cost.layout import RECOMPUTE, SCHEDULE, single
 from sim.cost.memory import per_device
+from sim.cost.slots import SCHEDULES
 from sim.cost.training import step_times
 from sim.errors import InfeasibleError
 from sim.plan.candidates import EXPERTS, RULES, Space, enumerate_layouts, space
@@ -33,7 +34,7 @@ def brute_force(
     legal = set()
     assert model.experts is not None
     axes = [getattr(degrees, name) for name in Space.__slots__]
-    for tp, pp, v, cp, micro, again, zero, sp, dp, ep in product(*axes):
+    for tp, pp, v, cp, micro, again, zero, sp, dp, ep, order in product(*axes):
         if model.heads % tp or model.ffn_hidden % tp or (model.kv_heads % tp and tp % model.kv_heads):
             continue
         if pp > model.layers or (v > 1 and (pp == 1 or pp * (v - 1) >= model.layers)):
@@ -49,7 +50,9 @@ def brute_force(
             sp = int(splits)  # noqa: PLW2901 - wherever it is legal
         if (dp * cp == 1 and zero > min(degrees.zero_stage)) or (sp and not splits) or (tp > 1 and not sp):
             continue
-        legal.add((tp, pp, v, cp, dp, micro, RECOMPUTE[again], zero, sp, ep))
+        if order and (pp == 1 or not SCHEDULES[SCHEDULE[order]].allows(pp, batch // (dp * micro), v)):
+            continue
+        legal.add((tp, pp, v, cp, dp, micro, RECOMPUTE[again], zero, sp, ep, SCHEDULE[order]))
     return legal
 
 
@@ -60,15 +63,17 @@ def brute_force(
     st.sampled_from([1, 12, 16]),
     st.integers(1, 24),
     st.booleans(),
+    st.sampled_from([None, "any", "zb-v"]),
 )
 def test_every_legal_layout_once_and_no_other(
-    experts: int, sequence: int, batch: int, devices: int, every_choice: bool
+    experts: int, sequence: int, batch: int, devices: int, every_choice: bool, schedule: Any
 ) -> None:
     model = mixture(count=experts, layers=2, kv_heads=2)
-    degrees = space(model, sequence, batch, 8, LayoutSpec(), every_choice=every_choice)
+    degrees = space(model, sequence, batch, 8, LayoutSpec(schedule=schedule), every_choice=every_choice)
     found = enumerate_layouts(degrees, model, sequence, batch, devices, every_data=True)
     written = found.all()
-    rows = [tuple(written.row(index)[name] for name in NAMES) for index in range(len(written))]
+    listed = [written.row(index) for index in range(len(written))]
+    rows = [(*(row[name] for name in NAMES), row.get("schedule", "1f1b")) for row in listed]
     assert len(rows) == len(set(rows)) == found.legal
     assert set(rows) == brute_force(degrees, model, sequence, batch, devices, every_choice)
     assert found.legal + sum(found.illegal.values()) == prod(len(getattr(degrees, name)) for name in Space.__slots__)

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.cost.slots import (
@@ -20,7 +20,24 @@ from sim.cost.slots import (
 from sim.errors import UsageError
 
 SECONDS = {"F": 1.0, "B": 1.25, "W": 0.75}
-EXAMPLES = (st.sampled_from(sorted(SCHEDULES)), st.integers(1, 8), st.integers(1, 25), st.integers(1, 3))
+Runnable = tuple[str, int, int, int]
+
+
+@st.composite
+def runnable(draw: st.DrawFn) -> Runnable:
+    """A schedule with stages, micro-batches and virtual stages that it can run."""
+    name = draw(st.sampled_from(sorted(SCHEDULES)))
+    stages = 2 * draw(st.integers(1, 4)) if name == "dualpipe" else draw(st.integers(1 + (name == "interleaved"), 8))
+    virtual = {"interleaved": draw(st.integers(2, 3)), "zb-v": 2}.get(name, 1)
+    rounds, more = draw(st.integers(1, 3)), draw(st.integers(0, 12))
+    batches = {
+        "interleaved": stages * rounds,
+        "zb-h1": stages + more,
+        "zb-v": 2 * stages - 1 + more,
+        "dualpipe": 2 * stages + 2 * more,
+    }.get(name, 1 + more)
+    assert SCHEDULES[name].allows(stages, batches, virtual)
+    return name, stages, batches, virtual
 
 
 def parts_of(name: str, stages: int, virtual: int) -> int:
@@ -31,9 +48,9 @@ def phases(slot: Slot) -> tuple[str, ...]:
     return (INPUT_GRADIENT, WEIGHT_GRADIENT) if slot.phase == BACKWARD else (slot.phase,)
 
 
-@given(*EXAMPLES)
-def test_each_micro_batch_goes_through_each_part_once(name: str, stages: int, batches: int, virtual: int) -> None:
-    assume(SCHEDULES[name].allows(stages, batches, virtual))
+@given(runnable())
+def test_each_micro_batch_goes_through_each_part_once(example: Runnable) -> None:
+    name, stages, batches, virtual = example
     done = Counter(
         (phase, slot.micro_batch, slot.part)
         for line in slots(name, stages, batches, virtual)
@@ -44,11 +61,9 @@ def test_each_micro_batch_goes_through_each_part_once(name: str, stages: int, ba
     assert done == Counter((phase, mb, part) for phase in "FBW" for mb in range(batches) for part in range(parts))
 
 
-@given(*EXAMPLES, st.floats(0, 0.5))
-def test_dependencies_hold_and_no_stage_does_two_things_at_once(
-    name: str, stages: int, batches: int, virtual: int, hop_s: float
-) -> None:
-    assume(SCHEDULES[name].allows(stages, batches, virtual))
+@given(runnable(), st.floats(0, 0.5))
+def test_dependencies_hold_and_no_stage_does_two_things_at_once(example: Runnable, hop_s: float) -> None:
+    name, stages, batches, virtual = example
     parts = parts_of(name, stages, virtual)
     found = play(slots(name, stages, batches, virtual), parts, SECONDS, hop_s)
     began: dict[tuple[str, int, int], tuple[float, int]] = {}
@@ -81,11 +96,9 @@ def test_dependencies_hold_and_no_stage_does_two_things_at_once(
             assert start_s >= end_s + (hop_s if where != stage else 0.0) - 1e-9
 
 
-@given(*EXAMPLES)
-def test_no_schedule_is_faster_than_its_work_or_slower_than_one_after_the_other(
-    name: str, stages: int, batches: int, virtual: int
-) -> None:
-    assume(SCHEDULES[name].allows(stages, batches, virtual))
+@given(runnable())
+def test_no_schedule_is_faster_than_its_work_or_slower_than_one_after_the_other(example: Runnable) -> None:
+    name, stages, batches, virtual = example
     parts = parts_of(name, stages, virtual)
     found = play(slots(name, stages, batches, virtual), parts, SECONDS)
     assert max(found.busy_s) <= found.end_s <= sum(found.busy_s) + 1e-9

@@ -190,6 +190,31 @@ KINDS: Mapping[str, Kind] = {
         ),
         f"Overlap: share of that communication hidden behind compute.\n{_SEE}",
     ),
+    "engines": Kind(
+        "inference engines: scheduler, budgets, host times",
+        (
+            _NAME,
+            Column("title", "title", right=False, folds=True),
+            Column("released", "released", right=False),
+            Column("tokens an\niteration", "token_budget", _count),
+            Column("sequences\nat most", "max_sequences", _count),
+            Column("block\ntokens", "block_size", _count),
+            Column("host\nus", "iteration_host_s", _scaled(1e-6)),
+        ),
+        f"host: between two iterations.\n{_SEE}",
+    ),
+    "kernels": Kind(
+        "measured kernels of inference by family of chips",
+        (
+            _NAME,
+            Column("decode\nof bandwidth", "decode_efficiency", _percent),
+            Column("\nfloor us", "decode_overhead_s", _scaled(1e-6)),
+            Column("median\nerror", "decode_held_out_median", _percent),
+            Column("experts\nmedian error", "grouped_held_out_median", _percent),
+            _TITLE,
+        ),
+        f"Decode: attention of one token over a 16-bit cache.\n{_SEE}",
+    ),
     "calibration": Kind(
         "measured efficiency curves by family of chips",
         (
@@ -374,6 +399,41 @@ def _profiles() -> list[Row]:
     ]
 
 
+def _engines() -> list[Row]:
+    from sim.spec import catalog
+
+    engines = [catalog.load("engines", name) for name in catalog.names("engines")]
+    return [
+        {
+            "name": engine.name,
+            "title": engine.title,
+            "released": engine.released,
+            "token_budget": int(engine.token_budget.value),
+            "max_sequences": int(engine.max_sequences.value),
+            "block_size": int(engine.block_size.value),
+            "iteration_host_s": engine.iteration_host_s.value,
+        }
+        for engine in engines
+    ]
+
+
+def _kernels() -> list[Row]:
+    from sim.spec import catalog
+
+    entries = [catalog.load("kernels", name) for name in catalog.names("kernels")]
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "decode_efficiency": entry.decode_attention["bf16"].memory_efficiency,
+            "decode_overhead_s": entry.decode_attention["bf16"].overhead_s,
+            "decode_held_out_median": entry.decode_attention["bf16"].fit.held_out_median,
+            "grouped_held_out_median": entry.grouped["bf16"].fit.held_out_median,
+        }
+        for entry in entries
+    ]
+
+
 def _calibrations() -> list[Row]:
     from sim.spec import catalog
 
@@ -414,6 +474,8 @@ _READERS: Mapping[str, Callable[[], list[Row]]] = {
     "clusters": _clusters,
     "models": _models,
     "profiles": _profiles,
+    "engines": _engines,
+    "kernels": _kernels,
     "calibration": _calibrations,
     "scenarios": _scenarios,
 }

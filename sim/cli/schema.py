@@ -58,7 +58,9 @@ def _scenario() -> dict[str, Any]:
 def _hardware() -> dict[str, Any]:
     """Give an object of objects: kind, then name, then entry. One file is checked by its entry under $defs."""
     from sim.spec.calibration import Calibration
+    from sim.spec.engine_profile import EngineProfile
     from sim.spec.hardware import Accelerator, ClusterEntry, Fabric, Node
+    from sim.spec.kernels import Kernels
     from sim.spec.model import ModelShape
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
@@ -71,6 +73,8 @@ def _hardware() -> dict[str, Any]:
         "models": ModelShape,
         "profiles": Profile,
         "calibration": Calibration,
+        "kernels": Kernels,
+        "engines": EngineProfile,
     }
     definitions: dict[str, Any] = {}
     properties: dict[str, Any] = {}

@@ -44,8 +44,8 @@ class IterationParts(Protocol):
     def decode_attention_s(self, sequences: int, contexts: Floats) -> Floats:
         """Give the time of attention for one new token of each sequence; contexts are sums over the sequences."""
 
-    def mixed_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:
-        """Give the time of attention of a batch that prefills, its decoding sequences included."""
+    def prompt_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:
+        """Give the time that chunks of prompts add to the attention of the decoding sequences beside them."""
 
     def flop(self, tokens: float, pairs: float, outputs: float) -> float:
         """Count the operations."""
@@ -105,22 +105,20 @@ class IterationCost:
         Source: sum of the parts, see sim.cost.serving_curves and sim.cost.serving_tables.
         Valid for: batches that the replica's memory holds.
         """
+        attention_s = 0.0
+        if decoding:
+            line = self._lines.get(decoding)
+            attention_s = (self._line(decoding) if line is None else line).at(context)
         if not prefill_tokens:
             base = self._decode.get(decoding)
-            if base is None:
-                base = self._decode_base_s(decoding)
-            line = self._lines.get(decoding)
-            if line is None:
-                line = self._line(decoding)
-            return base + line.at(context)
+            return (self._decode_base_s(decoding) if base is None else base) + attention_s
         sequences = decoding + prefill_sequences
         batches = min(self.stages, sequences)
         tokens = -(-(decoding + prefill_tokens) // batches)
-        outputs = -(-sequences // batches)
-        device_s = batches * _look(self._output, outputs, self._parts.output_s) + self._parts.mixed_attention_s(
-            decoding, context, prefill_tokens, prefill_pairs, prefill_sequences
-        )
-        device_s += _look(self._token, tokens, self._parts.token_s)
+        parts = self._parts
+        device_s = batches * _look(self._output, -(-sequences // batches), parts.output_s)
+        device_s += _look(self._token, tokens, parts.token_s) + attention_s
+        device_s += parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
         host = self.host
         return max(device_s, host.launch_s) + host.iteration_s + host.prefill_s + host.sequence_s * sequences
 

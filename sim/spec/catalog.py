@@ -16,7 +16,9 @@ from sim.spec import validate, yaml
 
 if TYPE_CHECKING:
     from sim.spec.calibration import Calibration
+    from sim.spec.engine_profile import EngineProfile
     from sim.spec.hardware import Accelerator, ClusterEntry, Fabric, Node
+    from sim.spec.kernels import Kernels
     from sim.spec.model import ModelShape
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
@@ -29,6 +31,8 @@ _SCHEMAS = {
     "models": ("sim.spec.model", "ModelShape"),
     "calibration": ("sim.spec.calibration", "Calibration"),
     "profiles": ("sim.spec.profile", "Profile"),
+    "kernels": ("sim.spec.kernels", "Kernels"),
+    "engines": ("sim.spec.engine_profile", "EngineProfile"),
 }
 KINDS: tuple[str, ...] = tuple(_SCHEMAS)
 """Kinds of entries, each a folder of the catalogue."""
@@ -49,6 +53,10 @@ def load(kind: Literal["models"], name: str) -> ModelShape: ...
 def load(kind: Literal["calibration"], name: str) -> Calibration: ...
 @overload
 def load(kind: Literal["profiles"], name: str) -> Profile: ...
+@overload
+def load(kind: Literal["kernels"], name: str) -> Kernels: ...
+@overload
+def load(kind: Literal["engines"], name: str) -> EngineProfile: ...
 @overload
 def load(kind: str, name: str) -> FrozenModel: ...
 

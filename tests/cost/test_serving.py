@@ -23,8 +23,8 @@ class Linear:
     def decode_attention_s(self, sequences: int, contexts: np.ndarray) -> np.ndarray:
         return 1e-5 + 1e-9 * contexts
 
-    def mixed_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:
-        return 1e-5 + 1e-9 * context + 1e-10 * pairs
+    def prompt_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:
+        return 1e-10 * pairs
 
     def flop(self, tokens: float, pairs: float, outputs: float) -> float:
         return tokens + pairs + outputs

@@ -1,0 +1,103 @@
+"""An inference engine of one vintage: scheduler rules, budgets, host times and what its kernels can do."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.spec.hardware import Generation, Slug
+from sim.spec.quantity import (
+    FrozenModel,
+    Sourced,
+    SourcedBytes,
+    SourcedCount,
+    SourcedFraction,
+    SourcedSeconds,
+    sourced,
+)
+
+SourcedFactor = Annotated[Sourced, sourced("count")]
+
+
+class EngineSlowdown(FrozenModel):
+    """Time of kernels inside an engine over their time alone, for some chips."""
+
+    generations: tuple[Generation, ...] = ()
+    """Generations of chips that it holds for; none means all."""
+    factor: Annotated[float, Field(gt=0, le=3)]
+    """Inside over alone."""
+    source: str
+    """Where it was measured."""
+    status: Literal["read", "derived", "memory", "preliminary"]
+    """How far it can be trusted."""
+
+
+class EngineProfile(FrozenModel):
+    """An inference engine of one vintage."""
+
+    name: Slug
+    """Name in the catalogue; the file has the same name."""
+    title: str
+    """Name as people write it."""
+    released: str
+    """Month of its release, such as 2025-01."""
+
+    batching: Literal["continuous", "static"] = "continuous"
+    """Whether sequences join and leave between iterations, or a batch runs until its last one ends."""
+    order: Literal["decode-first", "prefill-first"]
+    """Whether running sequences take the token budget first, or waiting prompts have iterations of their own."""
+    chunked_prefill: bool
+    """Whether a prompt may be cut at the token budget."""
+    prefix_caching: bool
+    """Whether blocks of equal beginnings are kept and shared."""
+    admission: Literal["first-chunk", "prompt", "whole"]
+    """Blocks that must be free before a sequence starts: of its first chunk, its prompt, or prompt and whole output."""
+    preemption: Literal["recompute", "swap"]
+    """What becomes of a sequence for which there are no blocks left."""
+    watermark: SourcedFraction
+    """Share of the blocks that is kept free when a sequence is admitted."""
+
+    token_budget: SourcedCount
+    """Tokens of one iteration at most."""
+    max_sequences: SourcedCount
+    """Sequences that run at the same time at most."""
+    block_size: SourcedCount
+    """Tokens of one block of cache."""
+    memory_fraction: SourcedFraction
+    """Share of memory for weights, activations and cache, or of what they leave for the cache."""
+    memory_fraction_of: Literal["total", "free"]
+    """Whether that is a share of the whole memory, or of what weights and activations leave free."""
+    reserve_bytes: SourcedBytes
+    """Memory that driver, collective buffers and captured graphs take on each device."""
+
+    iteration_host_s: SourcedSeconds
+    """Host time between two iterations that the device waits for."""
+    sequence_host_s: SourcedSeconds
+    """Host time for each running sequence that the device waits for."""
+    prefill_host_s: SourcedSeconds
+    """Host time that an iteration with a prompt adds: tokenised input, copies, a new graph."""
+    prefill_launch_s: SourcedSeconds
+    """Host time to launch one layer where no captured graph runs: a prefill is not faster than its launches."""
+    vector_kernel_s: SourcedSeconds
+    """Least time of a memory-bound kernel in a captured graph."""
+    vector_kernels: SourcedFactor
+    """Memory-bound kernels of one layer: norms, rotary embedding, activation, after fusion."""
+    collective_wait_s: SourcedSeconds
+    """Time that an all-reduce inside an iteration takes beyond the same one alone: ranks wait for the slowest."""
+    activation_quantisation: Literal["static", "dynamic"]
+    """Whether 8-bit activations come quantised from the operator before, or each product measures them first."""
+    eight_bit_attention: bool
+    """Whether attention of a prompt multiplies in 8 bit where the cache is 8 bit."""
+    shared_key_heads: bool = True
+    """Whether decode attention reads a key head once for all query heads that share it."""
+    expert_imbalance: SourcedFraction
+    """Tokens of the fullest device of an expert-parallel group above their mean, as a share."""
+    all_reduce: tuple[Slug, ...] = Field(min_length=1)
+    """Libraries of small all-reduces (hardware_specs/kernels), the first that was measured on the chip."""
+    kernel_slowdown: tuple[EngineSlowdown, ...] = Field(min_length=1)
+    """The first entry that matches the chip holds."""
+    notes: str | None = None
+    """What a reader has to know about these numbers."""
+
+    def slowdown(self, generation: str) -> EngineSlowdown | None:
+        """Give the slowdown for a generation of chips; none where no entry matches."""
+        return next((each for each in self.kernel_slowdown if generation in (each.generations or (generation,))), None)

@@ -12,8 +12,8 @@ from sim.cost.attention_shape import score_width
 from sim.cost.collectives import Fabric, RankedCurve, collective_s, hierarchical_s, place_group
 from sim.cost.decode_attention import DecodeCurve, LatentCurve, decode_attention_s, latent_decode_s
 from sim.cost.experts import expert_share
-from sim.cost.served_experts import GroupedCurve, grouped_s, visited_experts
 from sim.cost.roofline import RooflineCurve, gemm_s, memory_bound_s
+from sim.cost.served_experts import GroupedCurve, grouped_s, visited_experts
 from sim.cost.transformer import FlopPerToken, flop_per_token, layer_gemms
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sim.cost.attention import AttentionCurve
 from sim.cost.collectives import RankedCurve
 from sim.cost.decode_attention import DecodeCurve, LatentCurve
-from sim.cost.served_experts import GroupedCurve
 from sim.cost.roofline import RooflineCurve
+from sim.cost.served_experts import GroupedCurve
 from sim.cost.serving_curves import EngineTraits, ServingMachine
 from sim.errors import CatalogError, UsageError
 from sim.plan.machine import _fabric as fabric_of

@@ -10,7 +10,7 @@ node or the job allows, so that 12 devices take one node of 8 and 4 of another; 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -170,7 +170,7 @@ class ClusterState:
             self._index.append(index_of(first, self.free[first:last], cluster.pools[pool].node_devices))
         self._live: dict[int, Allocation] = {}
         self._numbers = 0
-        self._chunks: dict[tuple[str, int], npt.NDArray[np.int64]] = {}
+        self._tallies: dict[str, _Tally] = {}
 
     @property
     def live(self) -> Iterable[Allocation]:
@@ -213,6 +213,10 @@ class ClusterState:
             room += (count // size) * nodes
             best_rest = max(best_rest, count % size)
         return room > whole or (room == whole and best_rest >= rest)
+
+    def free_on(self, node: int) -> int:
+        """Count the free devices of a node."""
+        return self._free_view[node]
 
     def take(self, node: int, count: int) -> None:
         """Move devices of a node from free to held."""
@@ -265,22 +269,51 @@ class ClusterState:
             self.is_down[node] = False
             self._set_free(node, 0, int(self.map.capacity[node]) - self._held_view[node])
 
-    def chunks(self, level: str, size: int) -> npt.NDArray[np.int64]:
-        """Count the chunks of `size` devices that each group of a level has room for; kept up to date from then on."""
-        key = level, size
-        if key not in self._chunks:
-            self._chunks[key] = np.add.reduceat(self.free // size, self.map.bounds[level][:-1])
-        return self._chunks[key]
+    def chunks(self, level: str, size: int, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Count the chunks of `size` devices that the groups `first` to `last` of a level have room for."""
+        if level == NODE:
+            return self.free[first:last] // size
+        if level not in self._tallies:
+            self._tallies[level] = _Tally.of(self, level)
+        return self._tallies[level].chunks(size, first, last)
 
     def _set_free(self, node: int, old: int, new: int) -> None:
         if old == new:
             return
         self._free_view[node] = new
         self._index[self._pool_view[node]].moved(node, old, new)
-        for (level, size), room in self._chunks.items():
-            more = new // size - old // size
-            if more:
-                room[self.map.group_of[level][node]] += more
+        for tally in self._tallies.values():
+            row = tally.row[node]
+            tally.nodes[row + old] -= 1
+            tally.nodes[row + new] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Nodes of each group of one level by free count: room for chunks of any size is one product away.
+
+    Kept from the first question on, since most rules never ask.
+    """
+
+    table: npt.NDArray[np.float64]
+    """Groups x free counts; floats, because products of floats are the fast ones."""
+    nodes: memoryview[float]
+    """The table, as one row after the other."""
+    row: memoryview[int]
+    """Where the row of a node's group begins."""
+
+    @classmethod
+    def of(cls, state: ClusterState, level: str) -> _Tally:
+        width = int(state.map.capacity.max()) + 1
+        groups = len(state.map.bounds[level]) - 1
+        row = state.map.group_of[level] * width
+        table = np.bincount(row + state.free, minlength=groups * width).astype(np.float64)
+        # numpy types the view of any array as one of whole numbers.
+        return cls(table.reshape(groups, width), cast("memoryview[float]", table.data), row.data)
+
+    def chunks(self, size: int, first: int, last: int) -> npt.NDArray[np.int64]:
+        per_node = (np.arange(self.table.shape[1]) // size).astype(np.float64)
+        return (self.table[first:last] @ per_node).astype(np.int64)
 
 
 def pool_of_cluster(cluster: ResolvedCluster) -> Pool:

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from sim.plan.placement_index import FreeIndex
+
 Counts: TypeAlias = "dict[int, int]"
 """Devices by node, as they are chosen."""
+
+_BEYOND = np.int64(2**62)
+"""More room than anything has."""
 
 RULES = ("first", "best", "packed", "spread", "topology")
 
@@ -63,10 +68,17 @@ def place(
         )
     level = state.map.level(level or NODE)
     for number in pools_of(state.map, pool):
+        size = state.chunk_of(devices, chunk, number)
+        is_by_node = within is None and level == NODE and kind != "topology"
+        if is_by_node and size == devices:
+            node = _next_node(state.index(number), kind, devices, devices)
+            if node < 0:
+                continue
+            state.take(node, devices)
+            return state.record((node,), (devices,))
         if not state.fits_pool(devices, chunk, number):
             continue
-        size = state.chunk_of(devices, chunk, number)
-        if within is None and level == NODE and kind != "topology":
+        if is_by_node:
             return _node_by_node(state, number, devices, size, kind)
         chosen = _in_groups(_Groups(state, number, size), devices, kind, level, within, nested)
         if chosen is not None:
@@ -106,21 +118,24 @@ def levels_crossed(
     return total
 
 
+def _next_node(index: FreeIndex, kind: str, least: int, left: int) -> int:
+    """Give the best node by a rule that has `least` devices free, where `left` are still wanted, or -1."""
+    if kind == "first":
+        return index.first(least)
+    if kind == "best":
+        return index.fullest(least)
+    node = index.fullest(left) if kind == "packed" else -1
+    return node if node >= 0 else index.emptiest(least)
+
+
 def _node_by_node(state: ClusterState, pool: int, devices: int, size: int, kind: str) -> Allocation:
     """Take node after node, each the next best by the rule; the devices are known to be there."""
     index, left = state.index(pool), devices
     chosen: Counts = {}
     while left:
         least = min(size, left)
-        if kind == "first":
-            node = index.first(least)
-        elif kind == "spread":
-            node = index.emptiest(least)
-        else:
-            node = index.fullest(left if kind == "packed" else least)
-            if node < 0:
-                node = index.emptiest(least)
-        free = int(state.free[node])
+        node = _next_node(index, kind, least, left)
+        free = state.free_on(node)
         if kind == "spread":
             count = least
         elif kind == "packed" and free >= left:
@@ -157,16 +172,18 @@ class _Groups:
         """Take the tightest group of a level that holds the whole job, as few groups below it as possible."""
         whole, rest = divmod(devices, self._size)
         first, last = self.state.map.groups(level, self._pool)
-        room = self.state.chunks(level, self._size)[first:last]
-        for group in np.argsort(np.where(room >= whole, room, np.iinfo(np.int64).max), kind="stable").tolist():
-            if room[group] < whole:
-                return None
-            if not rest or room[group] > whole or self._rest_fits(level, first + group, rest):
-                chosen: Counts = {}
-                self._fill(level, first + group, whole, chosen)
-                self._add_rest(rest, *self._nodes(level, first + group), chosen)
-                return chosen
-        return None
+        room = self._room(level, first, last)
+        group = _tightest(room, whole + (rest > 0))
+        if rest and not (group >= 0 and room[group] == whole):
+            # A group whose chunks the job takes all is tighter, if what they leave on some node holds the rest.
+            exact = np.flatnonzero(room == whole).tolist()
+            group = next((each for each in exact if self._rest_fits(level, first + each, rest)), group)
+        if group < 0:
+            return None
+        chosen: Counts = {}
+        self._fill(level, first + group, whole, chosen)
+        self._add_rest(rest, *self._nodes(level, first + group), chosen)
+        return chosen
 
     def packed(self, devices: int, level: str) -> Counts:
         """Take as few groups of a level as possible: the roomiest whole, the tightest that holds what is left."""
@@ -176,7 +193,7 @@ class _Groups:
             return one
         first, last = self.state.map.groups(level, self._pool)
         chosen: Counts = {}
-        for group, count in _fewest(self.state.chunks(level, self._size)[first:last], whole):
+        for group, count in _fewest(self._room(level, first, last), whole):
             self._fill(level, first + group, count, chosen)
         used = sorted(set(self.state.map.group_of[level][list(chosen)].tolist()))
         for group in used:
@@ -188,7 +205,7 @@ class _Groups:
     def spread(self, devices: int, level: str) -> Counts:
         """Give chunk after chunk to the group of a level with the most room, there to its emptiest node."""
         first, last = self.state.map.groups(level, self._pool)
-        room = self.state.chunks(level, self._size)[first:last].copy()
+        room = self._room(level, first, last)
         free = self.state.free.copy()
         chosen: Counts = {}
         for _ in range(devices // self._size):
@@ -233,7 +250,7 @@ class _Groups:
         per_span = span // self._size
         for level in self._ladder:
             first, last = self.state.map.groups(level, self._pool)
-            room = self.state.chunks(level, self._size)[first:last] // per_span
+            room = self._room(level, first, last) // per_span
             if int(room.sum()) * span < devices:
                 continue
             chosen: Counts = {}
@@ -265,8 +282,14 @@ class _Groups:
         below = self._ladder[self._ladder.index(level) - 1]
         inner = self.state.map.group_of[below]
         first, last = int(inner[start]), int(inner[end - 1]) + 1
-        for place, count in _fewest(self.state.chunks(below, self._size)[first:last], chunks):
-            self._fill(below, first + place, count, chosen)
+        for place, count in _fewest(self._room(below, first, last), chunks):
+            if below == NODE:
+                chosen[first + place] = chosen.get(first + place, 0) + count * self._size
+            else:
+                self._fill(below, first + place, count, chosen)
+
+    def _room(self, level: str, first: int, last: int) -> npt.NDArray[np.int64]:
+        return self.state.chunks(level, self._size, first, last)
 
     def _nodes(self, level: str, group: int) -> tuple[int, int]:
         bounds = self.state.map.bounds[level]
@@ -284,9 +307,8 @@ class _Groups:
         for node, count in chosen.items():
             if start <= node < end:
                 left[node - start] -= count
-        fitting = np.where(left >= rest, left, np.iinfo(np.int64).max)
-        place = int(fitting.argmin())
-        if left[place] < rest:
+        place = _tightest(left, rest)
+        if place < 0:
             return False
         chosen[start + place] = chosen.get(start + place, 0) + rest
         return True
@@ -309,5 +331,10 @@ def _fewest(room: npt.NDArray[np.int64], need: int) -> list[tuple[int, int]]:
         need -= int(filled[whole - 1])
         room = room.copy()
         room[order[:whole]] = 0
-    tightest = int(np.where(room >= need, room, np.iinfo(np.int64).max).argmin())
-    return [*taken, (tightest, need)]
+    return [*taken, (_tightest(room, need), need)]
+
+
+def _tightest(room: npt.NDArray[np.int64], need: int) -> int:
+    """Give the place with the least room that holds what is needed (the first of equals), or -1."""
+    place = int(np.where(room >= need, room, _BEYOND).argmin())
+    return place if room[place] >= need else -1

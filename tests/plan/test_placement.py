@@ -105,8 +105,9 @@ def test_all_or_nothing_and_nothing_twice(cluster, orders, random) -> None:
         assert (state.free + state.held == cluster.capacity).all()
         assert state.free_devices() == state.free.sum()
         assert state.held.sum() == sum(each.devices for each in live) == sum(each.devices for each in state.live)
-        for (level, size), room in state._chunks.items():
-            assert (room == np.add.reduceat(state.free // size, cluster.bounds[level][:-1])).all()
+        for level, size in product(cluster.levels, (1, 3)):
+            by_node = np.add.reduceat(state.free // size, cluster.bounds[level][:-1])
+            assert (state.chunks(level, size, 0, len(by_node)) == by_node).all()
     for allocation in live:
         release(state, allocation)
     assert (state.free == cluster.capacity).all()

@@ -9,7 +9,7 @@ node or the job allows, so that 12 devices take one node of 8 and 4 of another; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -79,6 +79,13 @@ class ClusterMap:
             self.group_of[level] = np.searchsorted(self.bounds[level], np.arange(self.nodes), side="right") - 1
         self.bounds[NODE] = np.arange(self.nodes + 1)
         self.group_of[NODE] = np.arange(self.nodes)
+        self._group_ranges = {
+            level: [
+                (int(group[first]), int(group[last - 1]) + 1)
+                for first, last in zip(self.first_node[:-1], self.first_node[1:], strict=True)
+            ]
+            for level, group in self.group_of.items()
+        }
 
     @classmethod
     def flat(cls, devices: int, name: str = "devices") -> ClusterMap:
@@ -117,8 +124,7 @@ class ClusterMap:
 
     def groups(self, level: str, pool: int) -> tuple[int, int]:
         """Give the first group of a pool at a level, and one past its last."""
-        group = self.group_of[level]
-        return int(group[self.first_node[pool]]), int(group[self.first_node[pool + 1] - 1]) + 1
+        return self._group_ranges[level][pool]
 
     def _starts(self, index: int, pool: Pool, level: str) -> list[int]:
         """Give the first nodes of a pool's groups; a level that it lacks is as the one below, or as the whole pool."""
@@ -301,6 +307,8 @@ class _Tally:
     """The table, as one row after the other."""
     row: memoryview[int]
     """Where the row of a node's group begins."""
+    per_node: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """Chunks of one size that a node holds, by its free count."""
 
     @classmethod
     def of(cls, state: ClusterState, level: str) -> _Tally:
@@ -312,8 +320,9 @@ class _Tally:
         return cls(table.reshape(groups, width), cast("memoryview[float]", table.data), row.data)
 
     def chunks(self, size: int, first: int, last: int) -> npt.NDArray[np.int64]:
-        per_node = (np.arange(self.table.shape[1]) // size).astype(np.float64)
-        return (self.table[first:last] @ per_node).astype(np.int64)
+        if size not in self.per_node:
+            self.per_node[size] = (np.arange(self.table.shape[1]) // size).astype(np.float64)
+        return (self.table[first:last] @ self.per_node[size]).astype(np.int64)
 
 
 def pool_of_cluster(cluster: ResolvedCluster) -> Pool:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 Counts: TypeAlias = "dict[int, int]"
 """Devices by node, as they are chosen."""
 
-_BEYOND = np.int64(2**62)
-"""More room than anything has."""
-
 RULES = ("first", "best", "packed", "spread", "topology")
 
 
@@ -322,19 +319,21 @@ def _fewest(room: npt.NDArray[np.int64], need: int) -> list[tuple[int, int]]:
     """
     if not need:
         return []
-    taken: list[tuple[int, int]] = []
-    if int(room.max()) < need:
-        order = np.argsort(-room, kind="stable")
-        filled = np.cumsum(room[order])
-        whole = int(np.searchsorted(filled, need))
-        taken = [(int(place), int(room[place])) for place in order[:whole]]
-        need -= int(filled[whole - 1])
-        room = room.copy()
-        room[order[:whole]] = 0
-    return [*taken, (_tightest(room, need), need)]
+    tightest = _tightest(room, need)
+    if tightest >= 0:
+        return [(tightest, need)]
+    order = np.argsort(-room, kind="stable")
+    filled = np.cumsum(room[order])
+    whole = int(np.searchsorted(filled, need))
+    taken = [(int(place), int(room[place])) for place in order[:whole]]
+    left = room.copy()
+    left[order[:whole]] = 0
+    need -= int(filled[whole - 1])
+    return [*taken, (_tightest(left, need), need)]
 
 
 def _tightest(room: npt.NDArray[np.int64], need: int) -> int:
     """Give the place with the least room that holds what is needed (the first of equals), or -1."""
-    place = int(np.where(room >= need, room, _BEYOND).argmin())
+    # Too little room is negative, which read without a sign is more than anything.
+    place = int((room - need).view(np.uint64).argmin())
     return place if room[place] >= need else -1

@@ -36,6 +36,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("Scenarios", "plan", "sim.cli.plan:plan", "List the legal parallel layouts of a training step, ranked"),
     Command("Scenarios", "fits", "sim.cli.fits:fits", "Tell whether a model fits, for training and for inference"),
     Command("Scenarios", "new", "sim.cli.new:new", "Write a commented file to start from"),
+    Command("Results", "report", "sim.cli.report:report", "Make one page of a record"),
+    Command("Results", "plot", "sim.cli.plot:plot", "Make one picture of a record, as SVG, PNG or PDF"),
+    Command("Results", "query", "sim.cli.query:query", "Ask the tables of a record in SQL"),
     Command(
         "Catalogue", "list", "sim.cli.list:list_", "List what the catalogue knows, with the numbers people compare"
     ),

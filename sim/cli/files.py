@@ -27,7 +27,12 @@ def check_writable(path: Path, *, force: bool) -> None:
 
 
 def write_whole(path: Path, text: str, *, force: bool = False) -> None:
-    """Write text as UTF-8 beside the file and put it in its place, so that no half file is ever seen.
+    """Write text as UTF-8, as `write_whole_bytes` does."""
+    write_whole_bytes(path, text.encode(), force=force)
+
+
+def write_whole_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
+    """Write beside the file and put it in its place, so that no half file is ever seen.
 
     Raises UsageError where a file exists already and force was not given, or the system does not let us write.
     """
@@ -35,8 +40,8 @@ def write_whole(path: Path, text: str, *, force: bool = False) -> None:
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         # mkstemp makes files that only their owner reads; this is an ordinary one.
         os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - a name, not a path
         os.replace(temporary, path)  # noqa: PTH105 - a name, not a path

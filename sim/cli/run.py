@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.cli.keep import Keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,13 @@ def run(
     seeds: Annotated[int, typer.Option(help="Seeds to play.", min=1, max=100_000)] = 1,
     everything: Annotated[bool, typer.Option("--all", help="Show every assumption.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to keep the record in: result.json, tables, scenario.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="File for one page with everything in it.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="File for a timeline that Perfetto opens: run.pftrace.")] = None,
+    tables: Annotated[str, typer.Option(help="Form of the tables in the record: parquet, csv or none.")] = "parquet",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
 ) -> int:
     """Play a scenario file event by event.
 
@@ -37,10 +45,16 @@ def run(
     where a target of the scenario was missed.
     """
     from sim.results.run_report import RunReport
-    from sim.spec.load import load_scenario
+    from sim.spec.load import load_document, read_scenario
     from sim.study.scenarios import run_scenario
 
-    report = run_scenario(load_scenario(scenario, changes or ()), seed, seeds)
+    keep = Keep(out, html, trace, tables, force)
+    keep.check()
+    changes = [*(changes or ()), *([] if seed is None else [f"seed={seed}"])]
+    document = load_document(scenario, changes)
+    loaded = read_scenario(document)
+    report = run_scenario(loaded, None, seeds, document=document)
+    keep.write(report, loaded)
     missed = isinstance(report, RunReport) and report.missed
     if json:
         output.write_json(report.to_dict())

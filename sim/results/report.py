@@ -11,18 +11,21 @@ from sim.results.build import utilization
 from sim.results.flop import accounts
 from sim.results.outcome import Outcome, from_recordings
 from sim.results.spread import Spread
+from sim.results.training_series import series
+from sim.results.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.cost.precision import WeightedFlop
     from sim.engine.recording import Recording
     from sim.plan.training import Prepared
     from sim.results.answer import Answer, Utilization
+    from sim.spec.origins import Origin
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Views):
     """A scenario that was played with one seed or several."""
 
     answer: Answer
@@ -34,6 +37,12 @@ class Report:
     flop: dict[str, WeightedFlop]
     recordings: tuple[Recording, ...]
     name: str
+    origins: tuple[Origin, ...] = ()
+    """Who set each value of the scenario."""
+    scenario_text: str = ""
+    """The scenario with every default filled in."""
+    curve: Mapping[str, Any] | None = None
+    """Columns: the same run on other numbers of devices, where somebody asked for it."""
 
     @property
     def wall_clock_s(self) -> float:
@@ -54,9 +63,11 @@ class Report:
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
-        """Columns: ``events`` of the first seed, ``accounts`` of the mean, and one row for each of the ``seeds``."""
+        """Columns: ``events`` and ``series`` of the first seed, ``accounts`` of the mean, and ``seeds``, a row each."""
         first = self.recordings[0]
-        return {
+        curve = {} if self.curve is None else {"curve": dict(self.curve)}
+        return curve | {
+            "series": series(first, int(self.answer.plan["active_devices"])),
             "events": {"time_s": first.events.time_s, "kind": first.events.kind, "detail": first.events.detail},
             "accounts": {
                 "account": tuple(name for name, _ in self.outcome.parts),

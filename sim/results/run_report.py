@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sim.results.answer import SCHEMA_VERSION, unit
+from sim.results.views import Views
 from sim.units import DIMENSIONS, show
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sim.cost.precision import WeightedFlop
     from sim.results.assumptions import Assumption
     from sim.results.targets import TargetResult
+    from sim.spec.origins import Origin
 
 Better = Literal["lower", "higher", ""]
 
@@ -68,7 +70,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Views):
     """Everything that is said about one played scenario; SI units. Scenario and seed decide every byte of it."""
 
     name: str
@@ -95,6 +97,8 @@ class RunReport:
     next: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     scenario_text: str = ""
+    origins: tuple[Origin, ...] = ()
+    """Who set each value of the scenario."""
     over_seeds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Each value of ``values``, once for each seed that was played; empty where there was one seed."""
 

@@ -49,9 +49,9 @@ def write_default(value: object, dimension: str) -> str:
     ('1.97e-5/h', '600 s', 'auto')
     """
     if not dimension or isinstance(value, str | bool) or not isinstance(value, int | float):
-        return _scalar(value)
+        return scalar(value)
     texts = [text for unit in _units(dimension) if (text := _in_unit(float(value), unit, dimension))]
-    return min(texts, key=lambda text: (len(text), text), default=_scalar(value))
+    return min(texts, key=lambda text: (len(text), text), default=scalar(value))
 
 
 class _Writer:
@@ -83,7 +83,7 @@ class _Writer:
             for index, item in enumerate(value):
                 lines += _as_item(self.mapping(item, (*inside, index), indent + 4, bare=bare or index > 0), indent + 2)
             return lines
-        return [f"{head} {_scalar(value)}"]
+        return [f"{head} {scalar(value)}"]
 
     def _default(self, key: str, field: FieldInfo, at: Path, indent: int) -> list[str]:
         """Write the default behind a mark that is taken away to change it."""
@@ -100,7 +100,7 @@ class _Writer:
         elif value is None:
             dimension = _dimension(field)
             example = DIMENSIONS[dimension].example if dimension else None
-            text = f"{key}: {_scalar(self.examples.get(key, example))}"
+            text = f"{key}: {scalar(self.examples.get(key, example))}"
         else:
             text = f"{key}: {write_default(value, _dimension(field))}"
         return [f"{' ' * indent}#{line}" for line in (text, *inside)]
@@ -191,14 +191,14 @@ def _in_unit(value: float, unit: str, dimension: str) -> str:
     return text if math.isclose(parse(text, dimension), value, rel_tol=1e-12) else ""
 
 
-def _scalar(value: object) -> str:
+def scalar(value: object) -> str:
     """Write a value so that YAML reads the same again."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
-        return f"[{', '.join(_scalar(item) for item in value)}]"
+        return f"[{', '.join(scalar(item) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_scalar(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {scalar(item)}' for key, item in value.items())}}}"
     text = str(value)
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}".replace("e+", "e")

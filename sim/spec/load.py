@@ -25,10 +25,20 @@ def load_scenario(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         NotYetError: the file uses parts of the language that are not built yet.
 
     """
+    return read_scenario(load_document(path, overrides))
+
+
+def load_document(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Document:
+    """Read a scenario file with its changes, and leave it to be validated.
+
+    Raises:
+        ScenarioError: the file is no YAML, or a change fits nothing in it.
+
+    """
     document = load(path)
     for assignment in overrides:
         document = apply_override(document, assignment)
-    return read_scenario(document)
+    return document
 
 
 def read_scenario(document: Document) -> Scenario:

@@ -10,16 +10,20 @@ from sim.results import words
 from sim.results.report import Report, fold
 from sim.results.run_report import RunReport, gather
 from sim.results.targets import judge
+from sim.spec.origins import origins, resolved
 from sim.study.predict import LUCK_SEEDS, play_seeds, predict
 from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sim.spec.document import Document
     from sim.spec.scenario import Scenario
 
 
-def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) -> Report | RunReport:
+def run_scenario(
+    scenario: Scenario, seed: int | None = None, seeds: int = 1, *, document: Document | None = None
+) -> Report | RunReport:
     """Play a scenario event by event, with one seed or several.
 
     One training run that has the cluster to itself gets its closed form beside the simulation (`Report`); services,
@@ -29,6 +33,7 @@ def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) ->
         scenario: what to play.
         seed: the first seed; that of the scenario where none is given.
         seeds: how many seeds to play.
+        document: the file of the scenario, where its lines shall be named in the report.
 
     Raises:
         SimError: the run cannot be planned, would never end, or exceeds a limit.
@@ -36,12 +41,14 @@ def run_scenario(scenario: Scenario, seed: int | None = None, seeds: int = 1) ->
     """
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})
+    said = origins(scenario, document)
+    text = resolved(scenario, said)
     if scenario.is_one_training:
-        return _run_training(scenario, seeds)
+        return replace(_run_training(scenario, seeds), origins=said, scenario_text=text)
     play = player(scenario)
     played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
     report = gather(list(played))
-    return replace(report, targets=judge(scenario.targets, report.values))
+    return replace(report, targets=judge(scenario.targets, report.values), origins=said, scenario_text=text)
 
 
 def player(scenario: Scenario) -> Callable[[Scenario], RunReport]:

@@ -1,0 +1,326 @@
+"""Pictures over simulated time: use of the cluster, queues and batches, jobs, and how busy each pod was."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.results.charts.chart import Chart
+from sim.results.charts.drawing import NARROW, Axis, Drawing, number, scale, shortened, tick_text, ticks
+from sim.results.charts.parts import CYCLE, account_colour
+from sim.results.dimensions import dimension_of
+from sim.results.words import amount, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sim.results.record import Record
+
+    Numbers = NDArray[np.float64]
+
+BINS = 240
+"""Points of a line over time."""
+MOST_LINES = 10
+"""Lines of one picture; the smallest are drawn as one, "other"."""
+MOST_JOBS = 48
+MOST_ROWS = 64
+TITLES = {
+    "devices": "What the devices were doing",
+    "flop": "Arithmetic done",
+    "interruptions": "Interruptions",
+    "queue": "Waiting in the queue",
+    "batch": "Batch",
+    "running": "Running",
+    "kv_share": "Use of the KV cache",
+    "power_w": "Power",
+    "down_devices": "Devices down",
+}
+DIMENSIONS_OF = {"flop": "flop", "kv_share": "fraction", "power_w": "watt"}
+STACKED = ("devices", "interruptions")
+
+
+def timelines(record: Record) -> list[Chart]:
+    """Draw each chart of the table `series`: devices as stacked areas, the rest as lines."""
+    table = record.tables.get("series")
+    if table is None or not len(table["time_s"]):
+        return []
+    charts, lines = _texts(table["chart"]), _texts(table["line"])
+    times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
+    end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(times.max()))
+    if record.is_training:
+        end_s = float(record.result["simulated"]["first_seed"]["wall_clock_s"])
+    if end_s <= 0:
+        return []
+    names = list(dict.fromkeys(charts.tolist()))
+    order = [name for name in TITLES if name in names] + [name for name in names if name not in TITLES]
+    found = []
+    for name in order:
+        here = charts == name
+        binned = {
+            line: binned_steps(times[here & (lines == line)], values[here & (lines == line)], end_s)
+            for line in dict.fromkeys(lines[here].tolist())
+        }
+        found.append(_timeline(name, _fewest(binned), end_s))
+    return found
+
+
+def binned_steps(times: Numbers, values: Numbers, end_s: float, bins: int = BINS) -> Numbers:
+    """Give the mean of a step function in equal bins from 0 to the end; it is 0 before its first step.
+
+    >>> binned_steps(np.array([0.0, 1.0]), np.array([4.0, 2.0]), 2.0, 2).tolist()
+    [4.0, 2.0]
+    """
+    order = np.argsort(times, kind="stable")
+    starts, steps = times[order], np.nan_to_num(values[order])
+    edges = np.linspace(0.0, end_s, bins + 1)
+    lengths = np.diff(np.append(starts, max(end_s, float(starts[-1]))))
+    integral = np.concatenate([[0.0, 0.0], np.cumsum(steps * lengths)])
+    known = np.concatenate([[min(0.0, float(starts[0]) - 1)], starts, [max(end_s, float(starts[-1]))]])
+    return np.asarray(np.diff(np.interp(edges, known, integral)) / (end_s / bins))
+
+
+def heat(record: Record) -> Chart | None:
+    """Draw how busy each row (pod, node, replica) was over time."""
+    table = record.tables.get("heat")
+    if table is None or not len(table["time_s"]):
+        return None
+    rows = _texts(table["row"])
+    times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
+    end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(times.max()))
+    names = list(dict.fromkeys(rows.tolist()))
+    matrix = np.array([binned_steps(times[rows == name], values[rows == name], end_s, BINS) for name in names])
+    note = "Share of each stretch of time in which it was busy; darker is busier."
+    if len(names) > MOST_ROWS:
+        group = -(-len(names) // MOST_ROWS)
+        note += f" Each line is the mean of {group} of {len(names):,} rows."
+        cuts = range(0, len(names), group)
+        matrix = np.array([matrix[cut : cut + group].mean(axis=0) for cut in cuts])
+        names = [f"{names[cut]} …" if group > 1 else names[cut] for cut in cuts]
+    image = _png(np.clip(matrix, 0, 1))
+
+    def draw(width: float) -> Drawing:
+        left = 70.0 if width <= NARROW else 150.0
+        row = 14.0 if len(names) <= 24 else 8.0
+        drawing = Drawing(width, row * len(names) + 26)
+        drawing.plot = (left, width - 8, 0, row * len(names))
+        drawing.parts.append(
+            f'<image x="{number(left)}" y="0" width="{number(width - 8 - left)}" height="{number(row * len(names))}" '
+            f'preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{image}"/>'
+        )
+        step = max(1, round(14 / row))
+        for place in range(0, len(names), step):
+            text = shortened(names[place], 11 if width <= NARROW else 24)
+            drawing.text(left - 6, row * place + min(row, 12), text, size=10, fill="dim", anchor="end")
+        _time_axis(drawing, end_s, left, width - 8, row * len(names))
+        return drawing
+
+    label = f"How busy each of {len(names)} rows was over {duration(end_s)}; mean {float(matrix.mean()):.0%}"
+    return Chart(
+        "heat", "How busy each part was", draw, label, note, _cursor(end_s, {"mean": matrix.mean(axis=0)}, "fraction")
+    )
+
+
+def jobs(record: Record) -> Chart | None:
+    """Draw when each job waited and ran, the largest ones where there are many."""
+    table = record.tables.get("jobs")
+    if table is None or "started_s" not in table or not len(table["started_s"]):
+        return None
+    starts, ends = (np.asarray(table[name], dtype=np.float64) for name in ("started_s", "ended_s"))
+    submitted = np.asarray(table.get("submitted_s", starts), dtype=np.float64)
+    devices = np.asarray(table.get("devices", np.ones_like(starts)), dtype=np.float64)
+    end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(np.nanmax(np.append(ends, 0.0))))
+    if end_s <= 0:
+        return None
+    ends = np.where(np.isnan(ends), end_s, ends)
+    size = np.where(np.isnan(starts), 0.0, (ends - starts) * devices)
+    largest = np.sort(np.argsort(-size, kind="stable")[:MOST_JOBS])
+    chosen = largest[np.argsort(submitted[largest], kind="stable")]
+    tenants = _texts(table["tenant"]) if "tenant" in table else np.array([""] * len(starts), dtype=object)
+    fills = {name: CYCLE[place % len(CYCLE)] for place, name in enumerate(dict.fromkeys(tenants.tolist()))}
+    names = _texts(table["name"]) if "name" in table else np.array([str(place) for place in range(len(starts))])
+
+    def draw(width: float) -> Drawing:
+        left = 84.0 if width <= NARROW else 170.0
+        row = 15.0
+        top = 20.0 if len(fills) > 1 else 0.0
+        drawing = Drawing(width, row * len(chosen) + 26 + top)
+        axis = Axis(0.0, end_s, left, width - 8)
+        drawing.plot = (left, width - 8, top, top + row * len(chosen))
+        if top:
+            _legend(drawing, [(name or "no tenant", fill) for name, fill in fills.items()], 0, width)
+        for place, job in enumerate(chosen.tolist()):
+            y = top + row * place
+            name = shortened(str(names[job]), 13 if width <= NARROW else 28)
+            drawing.text(left - 6, y + 11, name, size=10.5, fill="dim", anchor="end")
+            if np.isnan(starts[job]):
+                continue
+            waited, started, ended = axis.at(submitted[job]), axis.at(starts[job]), axis.at(ends[job])
+            drawing.line(waited, y + 7, started, y + 7, "c7", 1.5, "2 2")
+            said = (
+                f"{names[job]}: waited {duration(max(starts[job] - submitted[job], 0.0))}, "
+                f"ran {duration(ends[job] - starts[job])} on {amount(devices[job])} devices"
+            )
+            drawing.rect(started, y + 2, max(ended - started, 1.5), 11, fills[tenants[job]], title=said, radius=2)
+        _time_axis(drawing, end_s, left, width - 8, top + row * len(chosen))
+        return drawing
+
+    note = "Dotted: waiting in the queue. Bars: running, by tenant."
+    if len(chosen) < len(starts):
+        note += f" The {len(chosen)} largest of {len(starts):,} jobs by device-time."
+    return Chart(
+        "jobs", "Jobs", draw, f"{len(starts):,} jobs over {duration(end_s)}", note, {"end_s": end_s, "lines": {}}
+    )
+
+
+def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
+    dimension = DIMENSIONS_OF.get(name) or dimension_of(name)
+    stacked = name in STACKED
+    total = np.sum(list(lines.values()), axis=0) if stacked else None
+    top = float(total.max()) if total is not None else max(float(each.max()) for each in lines.values())
+    size, unit = scale(dimension, top or 1.0)
+    fills = {line: account_colour(line, place) for place, line in enumerate(lines)}
+    if len(set(fills.values())) < len(fills):
+        fills = {line: CYCLE[place % len(CYCLE)] for place, line in enumerate(lines)}
+
+    def draw(width: float) -> Drawing:
+        height = 200.0 if name == "devices" else 130.0
+        legend = 20.0 * _legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
+        left = 44.0 if width <= NARROW else 58.0
+        drawing = Drawing(width, height + legend + 26)
+        drawing.plot = (left, width - 8, legend + 8, legend + height)
+        across = Axis(0.0, end_s, left, width - 8)
+        up = Axis(0.0, (top or 1.0) * 1.04, legend + height, legend + 8)
+        heights = ticks(0.0, up.high / size, 4)
+        if stacked:  # whole things
+            heights = [tick for tick in heights if tick == int(tick)]
+        for tick in heights:
+            y = up.at(tick * size)
+            drawing.line(left, y, width - 8, y)
+            drawing.text(left - 6, y + 4, tick_text(tick), size=10.5, fill="dim", anchor="end")
+        if unit:
+            drawing.text(left + 4, legend + 18, unit, size=10.5, fill="dim")
+        if legend:
+            _legend(drawing, list(fills.items()), 0, width)
+        centres = across_bins(across, end_s)
+        below = np.zeros(BINS)
+        for line, values in lines.items():
+            if stacked:
+                above = below + values
+                upper = [(x, up.at(y)) for x, y in _corners(centres, above)]
+                lower = [(x, up.at(y)) for x, y in _corners(centres, below)]
+                drawing.area([*upper, *reversed(lower)], fills[line], title=line, opacity=0.9)
+                below = above
+            else:
+                middles = [(a + b) / 2 for a, b in centres]
+                drawing.path(
+                    [(x, up.at(y)) for x, y in zip(middles, values, strict=True)], fills[line], title=line, width=1.8
+                )
+        _time_axis(drawing, end_s, left, width - 8, legend + height)
+        return drawing
+
+    title = TITLES.get(name, name.replace("_", " ").capitalize())
+    means = ", ".join(f"{line} {amount(float(values.mean()) / size)} {unit}".strip() for line, values in lines.items())
+    return Chart(
+        f"time-{name}",
+        title,
+        draw,
+        f"{title} over {duration(end_s)}; means: {means}",
+        "",
+        _cursor(end_s, lines, dimension),
+    )
+
+
+def across_bins(axis: Axis, end_s: float) -> list[tuple[float, float]]:
+    """Give left and right pixel of each bin."""
+    edges = [axis.at(end_s * place / BINS) for place in range(BINS + 1)]
+    return list(pairwise(edges))
+
+
+def _corners(bins: list[tuple[float, float]], values: Numbers) -> list[tuple[float, float]]:
+    """Give the corners of a step function; bins of one height are drawn as one."""
+    found: list[tuple[float, float]] = []
+    for (left, right), value in zip(bins, values.tolist(), strict=True):
+        if found and found[-1][1] == value:
+            found[-1] = (right, value)
+        else:
+            found += [(left, value), (right, value)]
+    return found
+
+
+def _fewest(lines: dict[str, Numbers]) -> dict[str, Numbers]:
+    """Keep the largest lines; the rest become one, so that a picture stays readable."""
+    if len(lines) <= MOST_LINES:
+        return lines
+    by_size = sorted(lines, key=lambda name: -float(lines[name].sum()))
+    kept = {name: lines[name] for name in lines if name in by_size[: MOST_LINES - 1]}
+    rest = [lines[name] for name in by_size[MOST_LINES - 1 :]]
+    return kept | {f"other ({len(rest)})": np.sum(rest, axis=0)}
+
+
+def _cursor(end_s: float, lines: Mapping[str, Numbers], dimension: str) -> dict[str, Any]:
+    largest = max((float(values.max()) for values in lines.values()), default=1.0)
+    size, unit = scale(dimension, largest or 1.0)
+    shown = {name: [float(f"{value / size:.4g}") for value in values.tolist()] for name, values in lines.items()}
+    return {"end_s": end_s, "unit": unit, "lines": shown}
+
+
+def _time_axis(drawing: Drawing, end_s: float, left: float, right: float, y: float) -> None:
+    size_s, unit = scale("second", end_s)
+    axis = Axis(0.0, end_s / size_s, left, right)
+    drawing.line(left, y, right, y, "line")
+    marks = axis.ticks(5 if drawing.width <= NARROW else 9)
+    for tick in marks:
+        x = axis.at(tick)
+        drawing.line(x, y, x, y + 4, "line")
+        anchor = "start" if tick == 0 else "end" if x > right - 14 else "middle"
+        text = f"{tick_text(tick)} {unit}" if tick == marks[-1] else tick_text(tick)
+        drawing.text(x, y + 17, text, size=10.5, fill="dim", anchor=anchor)
+
+
+def _legend_rows(names: list[str], width: float) -> int:
+    x, rows = 0.0, 1
+    for name in names:
+        length = 24 + 6.4 * len(shortened(name, 34))
+        if x and x + length > width:
+            x, rows = 0.0, rows + 1
+        x += length
+    return rows
+
+
+def _legend(drawing: Drawing, entries: list[tuple[str, str]], y: float, width: float) -> None:
+    x, row = 0.0, 0
+    for name, fill in entries:
+        text = shortened(name, 34)
+        length = 24 + 6.4 * len(text)
+        if x and x + length > width:
+            x, row = 0.0, row + 1
+        drawing.rect(x, y + 20 * row + 2, 11, 11, fill, radius=2)
+        drawing.text(x + 16, y + 20 * row + 12, text, size=11.5, fill="dim")
+        x += length
+
+
+def _texts(values: Any) -> NDArray[Any]:  # noqa: ANN401 - a column of texts
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _png(matrix: Numbers) -> str:
+    """Give a matrix of shares as a picture in base64: one colour whose opacity is the share suits any background."""
+    height, width = matrix.shape
+    pixels = np.zeros((height, width, 4), dtype=np.uint8)
+    pixels[..., :3] = (0x1F, 0x83, 0xC4)
+    pixels[..., 3] = np.round(20 + 235 * matrix).astype(np.uint8)
+    raw = b"".join(b"\0" + line.tobytes() for line in pixels)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
+    return base64.b64encode(whole).decode()

@@ -1,0 +1,201 @@
+"""Tables of a record on disk: Parquet through DuckDB (extra `report`), or CSV, which needs nothing; SQL over both."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from sim.errors import SimError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+Format = Literal["parquet", "csv", "none"]
+Table = Mapping[str, "NDArray[Any]"]
+MISSING_EXTRA = "pip install 'flopclock[report]'"
+
+
+def load_extra(module: str, what: str) -> ModuleType:
+    """Import a library of the extra `report`.
+
+    Raises:
+        UsageError: it is not installed; says what installs it.
+
+    """
+    from importlib import import_module  # noqa: PLC0415 - beside its only use
+
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UsageError(f"{what} needs the library {module}", mend=MISSING_EXTRA) from None
+
+
+def columns_of(table: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Give the columns of a table as arrays: numbers, truth values, or texts as objects."""
+    return {str(name): _array(values) for name, values in table.items()}
+
+
+def rows_of(table: Mapping[str, Any]) -> int:
+    """Count the rows of a table."""
+    return len(next(iter(table.values()), ()))
+
+
+def write_tables(tables: Mapping[str, Mapping[str, Any]], folder: Path, format_: Format) -> None:
+    """Write each table that has a column into a file of its own.
+
+    Raises:
+        UsageError: Parquet is asked for and DuckDB is not installed.
+
+    """
+    if format_ == "none":
+        return
+    duckdb = load_extra("duckdb", "writing Parquet") if format_ == "parquet" else None
+    for name in sorted(tables):
+        columns = columns_of(tables[name])
+        if not columns:
+            continue
+        path = folder / f"{name}.{format_}"
+        if duckdb is None:
+            _write_csv(columns, path)
+        else:
+            _write_parquet(duckdb, columns, path)
+
+
+class StoredTables(Mapping[str, Table]):
+    """The tables of a record on disk, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look which tables there are."""
+        files = sorted(folder.glob("*.parquet")) + sorted(folder.glob("*.csv")) if folder.is_dir() else []
+        self._files = {file.stem: file for file in reversed(files)}
+        self._read: dict[str, Table] = {}
+
+    def __getitem__(self, name: str) -> Table:
+        """Read one table."""
+        if name not in self._read:
+            self._read[name] = _read(self._files[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(sorted(self._files))
+
+    def __len__(self) -> int:
+        """Count the tables."""
+        return len(self._files)
+
+
+def query(folder: Path, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Run SQL over the tables in a folder; give the names of the columns and the rows.
+
+    Raises:
+        UsageError: DuckDB is not installed, there is no table, or the SQL is wrong.
+
+    """
+    duckdb = load_extra("duckdb", "sim query")
+    files = [*sorted(folder.glob("*.csv")), *sorted(folder.glob("*.parquet"))]
+    if not files:
+        raise UsageError("this record has no tables", value=str(folder), mend="sim run SCENARIO.yaml --out DIR")
+    connection = duckdb.connect(":memory:")
+    try:
+        for file in files:
+            quoted = str(file).replace("'", "''")
+            connection.execute(f"create or replace view \"{file.stem}\" as select * from '{quoted}'")  # noqa: S608
+        done = connection.execute(sql)
+        names = tuple(column[0] for column in done.description or ())
+        return names, done.fetchall()
+    except duckdb.Error as error:
+        tables = ", ".join(sorted(file.stem for file in files))
+        raise UsageError(
+            f"DuckDB: {str(error).strip()}", value=sql, where="sim query", mend=f"the tables are {tables}"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _array(values: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a report holds as a column
+    found = values if isinstance(values, np.ndarray) else _plain_array(list(values))
+    return found.astype(object) if found.dtype.kind == "U" else found
+
+
+def _plain_array(values: list[Any]) -> NDArray[Any]:
+    """Make an array of Python values; nothing among numbers is NaN, among texts it stays."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds <= {float, int} and type(None) in {type(value) for value in values}:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    if str in kinds or not (kinds <= {float, int, bool} or all(issubclass(kind, np.generic) for kind in kinds)):
+        return np.array([None if value is None else str(value) for value in values], dtype=object)
+    return np.array(values)
+
+
+def _write_parquet(duckdb: ModuleType, columns: dict[str, NDArray[Any]], path: Path) -> None:
+    # One thread: the order of rows and with it the bytes are the same every time.
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    try:
+        connection.register("given", columns)
+        target = str(path).replace("'", "''")
+        connection.execute(f"copy (select * from given) to '{target}' (format parquet, compression zstd)")  # noqa: S608
+    finally:
+        connection.close()
+
+
+def _write_csv(columns: dict[str, NDArray[Any]], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+def _read(file: Path) -> Table:
+    try:
+        if file.suffix == ".csv":
+            return _read_csv(file)
+        duckdb = load_extra("duckdb", "reading Parquet")
+        connection = duckdb.connect(":memory:", config={"threads": 1})
+        try:
+            found = connection.execute("select * from read_parquet(?)", [str(file)]).fetchnumpy()
+        finally:
+            connection.close()
+    except SimError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of its reader
+        raise UsageError(
+            f"this table cannot be read: {error}", value=str(file), mend="write the record again"
+        ) from None
+    return {name: _filled(values) for name, values in found.items()}
+
+
+def _filled(values: Any) -> NDArray[Any]:  # noqa: ANN401 - a masked array where DuckDB knows of empty places
+    if isinstance(values, np.ma.MaskedArray):
+        gaps, inner = np.ma.getmaskarray(values), np.asarray(values.data)
+        if not gaps.any():
+            return inner
+        if inner.dtype.kind == "O":
+            return np.array([None if gap else value for value, gap in zip(inner, gaps, strict=True)], dtype=object)
+        return np.where(gaps, np.nan, inner.astype(np.float64))
+    return np.asarray(values)
+
+
+def _read_csv(file: Path) -> Table:
+    with file.open(newline="", encoding="utf-8") as lines:
+        reader = csv.reader(lines)
+        names = next(reader, [])
+        rows = list(reader)
+    return {name: _guessed([row[place] for row in rows]) for place, name in enumerate(names)}
+
+
+def _guessed(texts: list[str]) -> NDArray[Any]:
+    if texts and all(text in {"True", "False"} for text in texts):
+        return np.array([text == "True" for text in texts])
+    for kind in (np.int64, np.float64):
+        try:
+            return np.array([text or "nan" for text in texts], dtype=kind)
+        except (ValueError, OverflowError):
+            continue
+    return np.array(texts, dtype=object)

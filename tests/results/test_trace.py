@@ -1,0 +1,120 @@
+"""The timeline, read with Perfetto's own schema and held against the ledger of the run."""
+
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.results import trace as module
+from sim.results.record import Record
+from sim.results.trace import trace
+from tests.helpers.command import call
+from tests.helpers.records import SCENARIO, everything, training_record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Read:
+    """A timeline as Perfetto's schema reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        schema: Any = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
+        packets = schema.Trace()
+        packets.ParseFromString(content)
+        assert packets.ByteSize() == len(content), "every byte is known to the schema"
+        event = schema.TrackEvent
+        self.tracks: dict[int, Any] = {}
+        self.slices: list[tuple[int, str, int, int]] = []
+        self.instants: list[str] = []
+        self.counters: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        self.flows: dict[int, int] = defaultdict(int)
+        stack: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        for packet in packets.packet:
+            if packet.HasField("track_descriptor"):
+                descriptor = packet.track_descriptor
+                assert descriptor.uuid not in self.tracks
+                assert not descriptor.HasField("parent_uuid") or descriptor.parent_uuid in self.tracks
+                self.tracks[descriptor.uuid] = descriptor
+                continue
+            found = packet.track_event
+            assert found.track_uuid in self.tracks
+            if found.type == event.TYPE_SLICE_BEGIN:
+                stack[found.track_uuid].append((found.name, packet.timestamp))
+                for flow in found.flow_ids:
+                    self.flows[flow] += 1
+            elif found.type == event.TYPE_SLICE_END:
+                name, start = stack[found.track_uuid].pop()
+                assert packet.timestamp >= start
+                self.slices.append((found.track_uuid, name, start, packet.timestamp))
+            elif found.type == event.TYPE_INSTANT:
+                self.instants.append(found.name)
+            else:
+                assert found.type == event.TYPE_COUNTER
+                self.counters[found.track_uuid].append((packet.timestamp, found.double_counter_value))
+        assert not any(stack.values()), "every slice ends"
+
+    def seconds(self, name: str) -> float:
+        return sum(end - start for _, each, start, end in self.slices if each == name) / 1e9
+
+
+def test_slices_of_a_training_run_agree_with_its_ledger() -> None:
+    record = training_record()
+    read = Read(trace(record).content)
+    first = record.result["simulated"]["first_seed"]
+    wall_clock_s = first["wall_clock_s"]
+    assert sum(end - start for _, _, start, end in read.slices) / 1e9 == pytest.approx(wall_clock_s, rel=1e-9)
+    active = record.result["plan"]["active_devices"]
+    lost_s = first["device_seconds"]["lost work"] / active
+    stopped_s = first["device_seconds"]["restart"] / active
+    assert "waiting for repair" not in first["device_seconds"], "this seed never waits"
+    assert read.seconds("lost work") == pytest.approx(lost_s, rel=1e-6)
+    assert read.seconds("restart and waiting") == pytest.approx(stopped_s, rel=1e-6)
+    assert read.instants.count("interruption") == record.result["simulated"]["interruptions"]
+
+
+def test_everything_has_its_track() -> None:
+    record = everything(40)
+    made = trace(record)
+    read = Read(made.content)
+    assert made.remark == ""
+    names = [descriptor.name for descriptor in read.tracks.values()]
+    for expected in ("requests", "jobs", "tasks", "events", "counters"):
+        assert expected in names
+    table = record.tables["requests"]
+    assert read.seconds("decode") == pytest.approx(float((table["finish_s"] - table["first_token_s"]).sum()), abs=1e-6)
+    assert sum(1 for _, name, *_ in read.slices if name == "wait and prefill") == 40
+    assert sorted(read.flows.values()) == [2, 3]  # plan -> solve and search, solve -> check
+    assert sum(len(points) for points in read.counters.values()) == len(record.tables["series"]["time_s"])
+    # Two slices of one track never overlap.
+    by_track: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for track, _, start, end in read.slices:
+        by_track[track].append((start, end))
+    for stretches in by_track.values():
+        stretches.sort()
+        assert all(before[1] <= after[0] for before, after in pairwise(stretches))
+
+
+def test_it_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_SLICES", 300)
+    monkeypatch.setattr(module, "MOST_POINTS", 200)
+    made = trace(everything(5000))
+    read = Read(made.content)
+    assert "100 of 5,000 finished requests are drawn" in made.remark
+    assert "points of counters" in made.remark
+    assert any("100 of 5,000, at equal distances" in each.name for each in read.tracks.values())
+    assert sum(len(points) for points in read.counters.values()) <= 200
+    assert len(trace(Record({"name": "empty", "kind": "run"})).content) > 0
+
+
+def test_a_hundred_thousand_requests_stay_small() -> None:
+    assert len(trace(everything(100_000)).content) < 20_000_000
+
+
+def test_the_command_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    outcome = call("run", SCENARIO, "--trace", str(tmp_path / "run.pftrace"))
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "perfetto" in outcome.stderr
+    assert Read((tmp_path / "run.pftrace").read_bytes()).slices

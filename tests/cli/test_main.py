@@ -65,7 +65,7 @@ def test_version_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "given", "mend"),
     [
-        (["lst"], "lst", "did you mean sim list?"),
+        (["lst"], "lst", "did you mean sim list or sim plot?"),
         (["xyzzy"], "xyzzy", "sim --help lists the commands"),
         (["--json"], "--json", "options stand behind a command"),
         (["list", "--jsno"], "--jsno", "did you mean --json?"),

@@ -58,14 +58,14 @@ class Drawing:
 
     def text(
         self, x: float, y: float, text: str, *, size: float = 12, fill: str = "ink", anchor: str = "start",
-        bold: bool = False, turned: bool = False,
+        bold: bool = False, halo: bool = False,
     ) -> None:  # fmt: skip
-        """Write text with its baseline at y."""
+        """Write text with its baseline at y; a halo keeps it readable over lines."""
         weight = ' font-weight="600"' if bold else ""
-        turn = f' transform="rotate(-90 {number(x)} {number(y)})"' if turned else ""
+        ring = f' stroke="{colour("paper")}" stroke-width="3" paint-order="stroke"' if halo else ""
         self.parts.append(
             f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" fill="{colour(fill)}" '
-            f'text-anchor="{anchor}"{weight}{turn}>{escape(text)}</text>'
+            f'text-anchor="{anchor}"{weight}{ring}>{escape(text)}</text>'
         )
 
     def rect(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sim.errors import UsageError
 from sim.results.charts.critical_path import critical_path
+from sim.results.charts.curve import curve
 from sim.results.charts.over_time import heat, jobs, timelines
 from sim.results.charts.parts import energy, flop, levers, waterfall
-from sim.results.charts.spread import curve, interval, latencies
+from sim.results.charts.spread import interval, latencies
 
 if TYPE_CHECKING:
     from sim.results.charts.chart import Chart

@@ -1,4 +1,4 @@
-"""Pictures of what varies: the interval of an answer, the distributions of latencies, and the curve that answers."""
+"""Pictures of what varies: the interval of an answer, and the distributions of latencies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from sim.results.charts.chart import Chart
 from sim.results.charts.drawing import NARROW, Axis, Drawing, scale, shortened, tick_text
 from sim.results.charts.parts import CYCLE
-from sim.results.dimensions import STATISTICS, dimension_of, shown
-from sim.results.words import amount, duration
+from sim.results.dimensions import shown
+from sim.results.words import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,13 +31,6 @@ LATENCIES = {
 POINTS = 160
 """Quantiles of a distribution that are drawn."""
 MOST_GROUPS = 6
-WORDS = {
-    "wall_clock": "wall-clock",
-    "ttft": "time to first token",
-    "tpot": "time per output token",
-    "e2e": "time of a request",
-    "solved": "solved share",
-}
 
 
 def interval(record: Record) -> Chart | None:
@@ -104,106 +97,6 @@ def latencies(record: Record) -> list[Chart]:
     return found
 
 
-def curve(record: Record) -> Chart | None:
-    """Draw the curve that answers the question, with the user's own point on it."""
-    table = record.tables.get("curve")
-    if table is None:
-        return None
-    across_name, *rest = [str(name) for name in table]
-    lines = [name for name in rest if name != "given"]
-    x = np.asarray(table[across_name], dtype=np.float64)
-    values = {name: np.asarray(table[name], dtype=np.float64) for name in lines}
-    positive = [each[np.isfinite(each) & (each > 0)] for each in values.values()]
-    if len(x) < 2 or not any(len(each) for each in positive) or not (x > 0).all():
-        return None
-    given = np.asarray(table["given"], dtype=bool) if "given" in table else np.zeros(len(x), dtype=bool)
-    whole = np.concatenate(positive)
-    dimension = dimension_of(lines[0])
-    size, unit = scale(dimension, float(np.median(whole)))
-    x_size, x_unit = scale(dimension_of(across_name), float(x.max()))
-    base = lines[0]
-    band = [name for name in lines[1:] if name.startswith(base) and name.endswith(("p10", "p90"))]
-    drawn = [name for name in lines if name not in band]
-
-    def draw(width: float) -> Drawing:
-        left = 54.0 if width <= NARROW else 66.0
-        drawing = Drawing(width, 270)
-        across = Axis(float(x.min()) / x_size, float(x.max()) / x_size, left, width - 24, is_log=x.max() > 8 * x.min())
-        is_log = bool(whole.max() > 8 * whole.min())
-        low = float(whole.min()) / size * (0.9 if is_log else 0.0)
-        up = Axis(low, float(whole.max()) / size * 1.06, 224, 12, is_log=is_log)
-        heights = up.ticks(5)
-        for tick in heights:
-            drawing.line(left, up.at(tick), width - 24, up.at(tick))
-            said = f"{tick_text(tick)} {unit}" if tick == heights[-1] else tick_text(tick)
-            drawing.text(left - 6, up.at(tick) + 4, said, size=10.5, fill="dim", anchor="end")
-        for tick in across.ticks(5 if width <= NARROW else 8):
-            drawing.line(across.at(tick), 224, across.at(tick), 228, "line")
-            drawing.text(across.at(tick), 242, tick_text(tick), size=10.5, fill="dim", anchor="middle")
-        drawing.line(left, 224, width - 24, 224, "line")
-        drawing.text(
-            (left + width) / 2,
-            262,
-            f"{_words(across_name)}{f' ({x_unit})' if x_unit else ''}",
-            size=11.5,
-            fill="dim",
-            anchor="middle",
-        )
-        if len(band) == 2:
-            lower, upper = (values[name] / size for name in band)
-            edge = [(across.at(a / x_size), up.at(b)) for a, b in zip(x, lower, strict=True)]
-            edge += [(across.at(a / x_size), up.at(b)) for a, b in zip(x[::-1], upper[::-1], strict=True)]
-            drawing.area(edge, "c4", title="80 % interval", opacity=0.25)
-        for place, name in enumerate(drawn):
-            kept = [(a, b) for a, b in zip(x, values[name], strict=True) if np.isfinite(b) and (b > 0 or not is_log)]
-            points = [(across.at(a / x_size), up.at(b / size)) for a, b in kept]
-            fill = CYCLE[place % len(CYCLE)]
-            drawing.path(points, fill, title=name)
-            for (px, py), (a, b) in zip(points, kept, strict=True):
-                drawing.dot(px, py, fill, 3, f"{amount(a / x_size)}: {shown(b, dimension)}")
-            if len(drawn) > 1 and points:
-                drawing.text(
-                    points[-1][0] - 4, points[-1][1] - 8, name.replace("_", " "), size=10.5, fill="dim", anchor="end"
-                )
-        for place in np.flatnonzero(given).tolist():
-            px, py = across.at(x[place] / x_size), up.at(values[base][place] / size)
-            drawing.dot(px, py, "c5", 6.5, "this run")
-            anchor = "end" if px > width * 0.6 else "start"
-            offset = -11 if anchor == "end" else 11
-            drawing.text(
-                px + offset,
-                py - 10,
-                f"this run: {shown(values[base][place], dimension)}",
-                size=12,
-                anchor=anchor,
-                bold=True,
-            )
-        return drawing
-
-    what = _words(base)
-    title = f"{what[:1].upper()}{what[1:]} against {_words(across_name)}"
-    ends = f"{shown(float(values[base][0]), dimension)} to {shown(float(values[base][-1]), dimension)}"
-    note = (
-        "The same run with that one value changed; the layout is searched anew at each point."
-        if record.is_training
-        else ""
-    )
-    return Chart("curve", title, draw, f"{title}: {ends}", note)
-
-
-def _words(name: str) -> str:
-    """Say what a column holds, without its unit.
-
-    >>> _words("ttft_s_p99"), _words("rate_per_s"), _words("devices")
-    ('time to first token, p99', 'rate', 'devices')
-    """
-    stem, _, statistic = name.rpartition("_") if name.rpartition("_")[2] in STATISTICS else (name, "", "")
-    for ending in ("_per_s", "_bytes", "_share", "_usd", "_flop", "_s", "_w", "_j"):
-        stem = stem.removesuffix(ending)
-    said = WORDS.get(stem, stem.replace("_", " "))
-    return f"{said}, {statistic}" if statistic else said
-
-
 def _distribution(column: str, table: Mapping[str, Any], groups: NDArray[Any] | None) -> Chart | None:
     values = np.asarray(table[column], dtype=np.float64)
     names = [""] if groups is None else list(dict.fromkeys(groups.tolist()))
@@ -225,6 +118,9 @@ def _distribution(column: str, table: Mapping[str, Any], groups: NDArray[Any] | 
     size, unit = scale("second", float(np.median(next(iter(sets.values())))) or largest)
     is_log = largest > 20 * smallest
     title = LATENCIES[column]
+    said = {
+        name: [shown(float(np.quantile(each, level)), "second") for level in (0.5, 0.99)] for name, each in sets.items()
+    }
 
     def draw(width: float) -> Drawing:
         drawing = Drawing(width, 208)
@@ -253,25 +149,23 @@ def _distribution(column: str, table: Mapping[str, Any], groups: NDArray[Any] | 
                     4,
                     f"{name} p{level * 100:.0f} {shown(value, 'second')}",
                 )
-        words = [
-            f"{shortened(name, 18)}{': ' if name else ''}p50 {shown(float(np.quantile(each, 0.5)), 'second')}, "
-            f"p99 {shown(float(np.quantile(each, 0.99)), 'second')}"
-            for name, each in sets.items()
-        ]
-        x = 40.0
-        for place, text in enumerate(words):
-            length = 22 + 6.3 * len(text)
-            if place and x + length > width:
-                break
-            drawing.rect(x, 194, 10, 10, CYCLE[place % len(CYCLE)], radius=2)
-            drawing.text(x + 14, 204, text, size=11, fill="dim")
-            x += length
+        _legend(drawing, said)
         return drawing
 
-    pairs = {
-        name: [shown(float(np.quantile(each, level)), "second") for level in (0.5, 0.99)] for name, each in sets.items()
-    }
-    every = ", ".join(f"{name or 'all'} p50 {half} p99 {most}" for name, (half, most) in pairs.items())
+    every = ", ".join(f"{name or 'all'} p50 {half} p99 {most}" for name, (half, most) in said.items())
     count = sum(len(each) for each in sets.values())
     note = f"Share of {count:,} that took at most so long; dots are the median and the 99th percentile."
     return Chart(f"latency-{column.removesuffix('_s')}", title, draw, f"{title}: {every}", note)
+
+
+def _legend(drawing: Drawing, said: Mapping[str, Sequence[str]]) -> None:
+    """Name each line with its median and its 99th percentile, as far as there is room."""
+    x = 40.0
+    for place, (name, (half, most)) in enumerate(said.items()):
+        text = f"{shortened(name, 18)}{': ' if name else ''}p50 {half}, p99 {most}"
+        length = 22 + 6.3 * len(text)
+        if place and x + length > drawing.width:
+            break
+        drawing.rect(x, 194, 10, 10, CYCLE[place % len(CYCLE)], radius=2)
+        drawing.text(x + 14, 204, text, size=11, fill="dim")
+        x += length

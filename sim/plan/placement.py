@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NODE = "node"
 DOMAIN = "domain"
+WHOLE_MILLI = 1000
+"""Thousandths of a whole device."""
 
 
 @dataclass(frozen=True, slots=True)

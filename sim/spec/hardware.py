@@ -220,6 +220,12 @@ class Fabric(FrozenModel):
     """Between domains, or inside one."""
     topology: str | None = None
     """Shape in words."""
+    shape: Literal["tree", "dragonfly", "torus"] = "tree"
+    """Tree: groups of groups; dragonfly: the groups of the first level in pairs; torus: neighbours along dimensions."""
+    dimensions: Annotated[tuple[PositiveCount, ...], Field(min_length=1, max_length=6)] | None = None
+    """Nodes along each dimension of a torus; their product is the number of nodes."""
+    wraps: bool = True
+    """Whether the dimensions of a torus close to rings."""
     link_bandwidth_bytes_per_s: SourcedBytesPerSecond
     """Line rate of one accelerator's share, per direction."""
     latency_s: SourcedSeconds | None = None
@@ -238,6 +244,17 @@ class Fabric(FrozenModel):
     """Date of that source."""
     notes: str | None = None
     """What a reader has to know about these numbers."""
+
+    @model_validator(mode="after")
+    def _shape_is_complete(self) -> Self:
+        if (self.shape == "torus") != (self.dimensions is not None):
+            given = f"shape {self.shape}, {'no ' if self.dimensions is None else ''}dimensions"
+            raise refusal(
+                "a torus has dimensions, and no other shape does", given, "shape: torus, dimensions: [4, 4, 8]"
+            )
+        if self.shape == "dragonfly" and self.levels[0].devices is None:
+            raise refusal("the first level of a dragonfly is its group", mend="levels: [{name: group, devices: 512}]")
+        return self
 
     @model_validator(mode="after")
     def _levels_grow(self) -> Self:

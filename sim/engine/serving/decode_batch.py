@@ -1,0 +1,122 @@
+"""The sequences of a replica that decode, as a few numbers: an iteration costs the same however many they are."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.engine.serving.sequence import Sequence
+
+
+class DecodeBatch:
+    """Sequences that get one token in each iteration, in the order in which they were admitted.
+
+    All that iterations need is kept as sums: how many they are, the tokens that they attend to, the heap of their last
+    iterations, and for each remainder by the block size how many of them need a new block then. A sequence's own
+    numbers are worked out from the iteration at which it joined, when it leaves.
+    """
+
+    __slots__ = ("block_size", "context", "count", "finishing", "iteration", "phases", "reserved", "running")
+
+    def __init__(self, block_size: int, *, reserved: bool) -> None:
+        """Begin empty; ``reserved``: sequences hold all the blocks that they will ever need from the beginning."""
+        self.block_size = block_size
+        self.reserved = reserved
+        self.iteration = 0
+        """Decode iterations so far."""
+        self.count = 0
+        self.context = 0
+        """Tokens that the next iteration attends to, its new ones included, summed over sequences."""
+        self.phases = [0] * (2 * block_size)
+        """Sequences that need a block, by iteration modulo block size; twice, so that a stretch is one slice."""
+        self.finishing: list[tuple[int, int, Sequence]] = []
+        self.running: dict[Sequence, None] = {}
+
+    def join(self, sequence: Sequence) -> None:
+        """Let a sequence decode from the next iteration on."""
+        iteration = sequence.start = self.iteration
+        computed = sequence.computed
+        finish_at = sequence.finish_at = iteration + sequence.request.output_tokens - sequence.generated
+        sequence.decoding = True
+        heappush(self.finishing, (finish_at, sequence.order, sequence))
+        self.running[sequence] = None
+        self.count += 1
+        self.context += computed + 1
+        if not self.reserved:
+            size = self.block_size
+            phase = sequence.phase = (iteration - computed) % size
+            self.phases[phase] += 1
+            self.phases[phase + size] += 1
+
+    def leave(self, sequence: Sequence) -> None:
+        """Take a sequence out, and bring its numbers up to date."""
+        done = self.iteration - sequence.start
+        before = sequence.computed
+        computed = sequence.computed = before + done
+        sequence.generated += done
+        sequence.decoded += done
+        sequence.decode_pairs += done * before + done * (done + 1) // 2
+        sequence.decoding = False
+        sequence.finish_at = -1
+        del self.running[sequence]
+        self.count -= 1
+        self.context -= computed + 1
+        if not self.reserved:
+            size = self.block_size
+            phase = sequence.phase
+            self.phases[phase] -= 1
+            self.phases[phase + size] -= 1
+            sequence.blocks = -(-computed // size)
+
+    def until_finish(self) -> int:
+        """Give the iterations until the next sequence is finished; 0 when none decodes."""
+        finishing = self.finishing
+        while finishing:
+            finish_at, _, sequence = finishing[0]
+            if sequence.finish_at == finish_at:
+                return finish_at - self.iteration
+            heappop(finishing)
+        return 0
+
+    def finished(self) -> list[Sequence]:
+        """Take out those that are finished, in the order of arrival."""
+        found: list[Sequence] = []
+        finishing, iteration = self.finishing, self.iteration
+        while finishing and finishing[0][0] <= iteration:
+            finish_at, _, sequence = heappop(finishing)
+            if sequence.finish_at == finish_at:
+                self.leave(sequence)
+                found.append(sequence)
+        return found
+
+    def needed(self, iterations: int) -> int:
+        """Give the blocks that the next iterations take."""
+        size = self.block_size
+        rounds, rest = divmod(iterations, size)
+        first = self.iteration % size
+        return rounds * (0 if self.reserved else self.count) + sum(self.phases[first : first + rest])
+
+    def affordable(self, iterations: int, free: int) -> int:
+        """Give how many of the next iterations these free blocks are enough for."""
+        if self.reserved or (iterations // self.block_size + 1) * self.count <= free:
+            return iterations
+        rounds, free = divmod(free, self.count)
+        first = self.iteration % self.block_size
+        after = rounds * self.block_size
+        for need in self.phases[first : first + self.block_size]:
+            free -= need
+            if free < 0:
+                break
+            after += 1
+        return min(iterations, after)
+
+    def advance(self, iterations: int) -> None:
+        """Give every sequence so many tokens."""
+        self.iteration += iterations
+        self.context += self.count * iterations
+
+    def needy(self) -> list[Sequence]:
+        """Give those that need a block in the next iteration, in the order of admission."""
+        phase = self.iteration % self.block_size
+        return [sequence for sequence in self.running if sequence.phase == phase]

@@ -1,0 +1,170 @@
+"""What the replicas of a service did, added up as they do it: flat memory however long it runs."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.engine.serving.histogram import LogHistogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+STRETCHES_AT_ONCE = 8192
+MAX_BINS = 2**20
+"""Bins of time; a run that is longer has bins of 2, 4, ... s."""
+FIRST_BIN_S = 1.0
+_STRETCH = Struct("12d")
+_CURVES = 10
+
+
+class Meter:
+    """Sums, curves over time and gaps between tokens, from stretches of equal iterations.
+
+    A stretch is some iterations of one replica: the k-th takes ``first_s + k step_s``, its batch of ``tokens`` decode
+    tokens attends to ``context + k tokens`` tokens.
+    """
+
+    def __init__(self, communication_s: Callable[[int], float]) -> None:
+        """Take the exposed communication of an iteration by its tokens."""
+        self._communication_s = communication_s
+        self._buffer = bytearray(_STRETCH.size * STRETCHES_AT_ONCE)
+        self._used = 0
+        self._curves = np.zeros((_CURVES, 1024))
+        self._bin_s = FIRST_BIN_S
+        self.gaps = LogHistogram()
+        self.iterations = 0
+        self.prefill_tokens = self.decode_tokens = 0
+        self.prefill_pairs = self.decode_pairs = self.outputs = 0
+        self.busy_s = self.communication = 0.0
+
+    def add(
+        self,
+        start_s: float,
+        first_s: float,
+        step_s: float,
+        count: int,
+        tokens: int,
+        context: int,
+        prefill_tokens: int,
+        prefill_pairs: int,
+        prefills: int,
+        regular: int,
+        waiting: int,
+        blocks: int,
+    ) -> None:
+        """Add a stretch; ``regular`` of its sequences had their last token at its beginning."""
+        used = self._used
+        _STRETCH.pack_into(
+            self._buffer,
+            used,
+            start_s,
+            first_s,
+            step_s,
+            count,
+            tokens,
+            context,
+            prefill_tokens,
+            prefill_pairs,
+            prefills,
+            regular,
+            waiting,
+            blocks,
+        )
+        self._used = used = used + 96
+        if used == len(self._buffer):
+            self.flush()
+
+    def add_gaps(self, gaps: list[tuple[float, int]]) -> None:
+        """Add times between tokens that are not those of an iteration: (seconds, how many)."""
+        seconds, counts = zip(*gaps, strict=True)
+        self.gaps.add(np.array(seconds), np.array(counts, np.float64))
+
+    def flush(self) -> None:
+        """Work off what was added."""
+        stretches = np.frombuffer(self._buffer, np.float64, self._used // 8).reshape(-1, 12).T
+        self._used = 0
+        if not stretches.size:
+            return
+        start_s, first_s, step_s, count, tokens, context, prefill, pairs, prefills, regular, waiting, blocks = stretches
+        steps = count * (count - 1) / 2
+        length_s = count * first_s + step_s * steps
+        decode = count * tokens
+        decode_pairs = count * context + tokens * steps
+        outputs = decode + prefills
+        self.iterations += int(count.sum())
+        self.prefill_tokens += int(prefill.sum())
+        self.decode_tokens += int(decode.sum())
+        self.prefill_pairs += _exact(pairs)
+        self.decode_pairs += _exact(decode_pairs)
+        self.outputs += int(outputs.sum())
+        self.busy_s += float(length_s.sum())
+        sizes, place = np.unique(tokens + prefill, return_inverse=True)
+        each = np.array([self._communication_s(int(size)) for size in sizes])
+        self.communication += float(each[place] @ count)
+        heard = regular > 0
+        if heard.any():
+            self.gaps.add_progressions(first_s[heard], step_s[heard], count[heard], regular[heard])
+        self._draw(
+            start_s,
+            length_s,
+            np.stack(
+                [
+                    prefill,
+                    decode,
+                    pairs,
+                    decode_pairs,
+                    outputs,
+                    length_s,
+                    regular * length_s,
+                    waiting * length_s,
+                    blocks * length_s,
+                    count,
+                ]
+            ),
+        )
+
+    def curves(self, end_s: float) -> tuple[float, Floats]:
+        """Give the width of a bin and the curves until then."""
+        bins = max(int(np.ceil(end_s / self._bin_s)), 1)
+        self._reach(end_s)
+        return self._bin_s, self._curves[:, :bins].copy()
+
+    def _draw(self, start_s: Floats, length_s: Floats, amounts: NDArray[np.float64]) -> None:
+        """Spread amounts evenly over the bins that their stretches touch."""
+        end_s = start_s + length_s
+        self._reach(float(end_s.max()))
+        low = (start_s / self._bin_s).astype(np.int64)
+        spans = np.ceil(end_s / self._bin_s).astype(np.int64) - low
+        spans = np.maximum(spans, 1)
+        if spans.max() > 1:
+            row = np.repeat(np.arange(len(low)), spans)
+            within = np.arange(len(row)) - np.repeat(np.cumsum(spans) - spans, spans)
+            low = low[row] + within
+            inside_s = np.minimum(end_s[row], (low + 1) * self._bin_s) - np.maximum(start_s[row], low * self._bin_s)
+            long = length_s[row] > 0
+            amounts = amounts[:, row] * np.where(long, inside_s / np.where(long, length_s[row], 1.0), 1.0)
+        first, last = int(low.min()), int(low.max()) + 1
+        for curve, amount in zip(self._curves, amounts, strict=True):
+            curve[first:last] += np.bincount(low - first, amount, minlength=last - first)
+
+    def _reach(self, end_s: float) -> None:
+        """Make the curves long enough, and the bins wider where there would be too many."""
+        while end_s > MAX_BINS * self._bin_s:
+            self._bin_s *= 2
+            odd = self._curves.shape[1] % 2
+            self._curves = np.pad(self._curves, ((0, 0), (0, odd))).reshape(_CURVES, -1, 2).sum(axis=2)
+        missing = int(end_s / self._bin_s) + 2 - self._curves.shape[1]
+        if missing > 0:
+            self._curves = np.pad(self._curves, ((0, 0), (0, max(missing, self._curves.shape[1]))))
+
+
+def _exact(amounts: Floats) -> int:
+    """Sum whole numbers as whole numbers: pairs of a long run are beyond what floats count exactly."""
+    return int(amounts.astype(np.int64).sum())

@@ -1,0 +1,191 @@
+"""One replica in time: iterations that are alike are one jump, planned ahead and cut where something happens.
+
+Between two changes of the batch, decode iterations differ in the length of their contexts alone. They are planned up to
+the next finish or the last block of the cache, and cut where a request arrives that could be admitted: nothing is
+carried out before its time. An iteration that prefills is planned alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from sim.engine.serving.jump import Jump
+from sim.engine.world import Alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sim.engine.serving.meter import Meter
+    from sim.engine.serving.scheduler import Scheduler
+    from sim.engine.serving.sequence import Sequence
+    from sim.engine.world import World
+
+LONGEST_LISTED = 128
+"""Iterations that are planned at once where their ends have no closed form; most of them may be cut off again."""
+
+
+class IterationCost(Protocol):
+    """What an iteration costs (sim.cost.serving.IterationCost is one)."""
+
+    def mixed_s(
+        self, decoding: int, context: int, prefill_tokens: int, prefill_pairs: int, prefill_sequences: int
+    ) -> float:
+        """Give the time of one iteration, in s."""
+
+    def decode_s(self, decoding: int, contexts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the time of iterations that only decode, in s."""
+
+    def decode_line(self, decoding: int, context: int) -> tuple[float, float, float] | None:
+        """Give (a, b, end): an iteration with this or a longer context below ``end`` takes a + b context; or None."""
+
+
+class Replica:
+    """Runs the sequences of a scheduler; hands each back when it is finished or dropped."""
+
+    def __init__(
+        self,
+        world: World,
+        cost: IterationCost,
+        scheduler: Scheduler,
+        meter: Meter,
+        hand_back: Callable[[Replica, list[Sequence]], None],
+        index: int,
+    ) -> None:
+        """Begin idle, at the world's present time."""
+        self.scheduler = scheduler
+        self.index = index
+        self.idle = True
+        self._world = world
+        self._cost = cost
+        self._meter = meter
+        self._hand_back = hand_back
+        self._alarm = Alarm(world, self._ring)
+        self._jump = Jump()
+        self._now_s = world.now_s
+        self._dropping: list[Sequence] = []
+
+    def notify(self, sequence: Sequence) -> None:
+        """Look at a sequence that has come to the queue: at the end of this instant, or of the running iteration."""
+        if self.idle:
+            self.idle = False
+            self._alarm.set_at(self._world.now_s)
+        elif self._jump.count > 1 and self.scheduler.may_admit(sequence):
+            self._cut()
+
+    def drop(self, sequence: Sequence) -> bool:
+        """Give a running sequence up; tell whether it has gone, or is handed back when the running iteration ends."""
+        if self._jump.count == 0:
+            self.scheduler.take_out(sequence)
+            return True
+        self._dropping.append(sequence)
+        if self._jump.count > 1:
+            self._cut()
+        return False
+
+    def _cut(self) -> None:
+        if self._jump.cut(self._world.now_s):
+            self._alarm.set_at(self._jump.end_s)
+
+    def _ring(self) -> None:
+        """Carry out what was planned and plan on, without a wake-up as long as nothing else can happen before."""
+        world, jump = self._world, self._jump
+        self._now_s = world.now_s
+        while True:
+            handed_back = bool(jump.count) and self._carry_out()
+            if not self._plan():
+                self.idle = True
+                return
+            # Whoever was told of a finish may have waited for just that to end the simulation.
+            if handed_back or jump.end_s >= world.next_s:
+                self._alarm.set_at(jump.end_s)
+                return
+            world.skip_to(jump.end_s)
+
+    def _plan(self) -> bool:
+        """Compose the next iteration and plan it, with all that follow it and are alike; tell whether there is any."""
+        scheduler = self.scheduler
+        scheduler.compose(self._now_s)
+        decodes = scheduler.decodes
+        chunks = scheduler.chunks
+        if chunks:
+            context = scheduler.batch.context if decodes else 0
+            length_s = self._cost.mixed_s(
+                decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, len(chunks)
+            )
+            self._jump.single(self._now_s, length_s)
+            return True
+        if not decodes:
+            return False
+        batch = scheduler.batch
+        count = 1
+        if not (scheduler.alone or scheduler.late):
+            count = batch.affordable(batch.until_finish(), scheduler.pool.free)
+        self._plan_decode(decodes, batch.context, count)
+        return True
+
+    def _plan_decode(self, decodes: int, context: int, count: int) -> None:
+        """Plan iterations that only decode."""
+        line = self._cost.decode_line(decodes, context)
+        if line is None:
+            contexts = context + decodes * np.arange(min(count, LONGEST_LISTED))
+            lengths_s = self._cost.decode_s(decodes, contexts)
+            ends_s = np.cumsum(np.concatenate(([self._now_s], lengths_s)))[1:]
+            self._jump.listed(self._now_s, ends_s.tolist())
+            return
+        base_s, slope_s, end = line
+        if context + (count - 1) * decodes >= end:
+            count = max(1, -int(-(end - context) // decodes))
+        self._jump.line(self._now_s, base_s + slope_s * context, slope_s * decodes, count)
+
+    def _carry_out(self) -> bool:
+        """Do what was planned; tell whether any sequence was handed back."""
+        jump, scheduler = self._jump, self.scheduler
+        self._measure()
+        count = jump.count
+        jump.count = 0
+        self._now_s = jump.end_s
+        done = scheduler.advance(count, jump.end_s)
+        if scheduler.gaps:
+            self._meter.add_gaps(scheduler.gaps)
+            scheduler.gaps = []
+        if self._dropping:
+            dropping, self._dropping = self._dropping, []
+            for sequence in dropping:
+                if sequence.running:  # else it was finished just now
+                    scheduler.take_out(sequence)
+                    done.append(sequence)
+        if done:
+            self._hand_back(self, done)
+            return True
+        return False
+
+    def _measure(self) -> None:
+        """Tell the meter what is about to be carried out."""
+        jump, scheduler, add = self._jump, self.scheduler, self._meter.add
+        decodes = scheduler.decodes
+        context = scheduler.batch.context if decodes else 0
+        waiting, held = len(scheduler.waiting), scheduler.pool.held
+        if jump.ends_s is None:
+            add(
+                jump.start_s,
+                jump.first_s,
+                jump.step_s,
+                jump.count,
+                decodes,
+                context,
+                scheduler.prefill_tokens,
+                scheduler.prefill_pairs,
+                len(scheduler.chunks),
+                scheduler.on_time if decodes else 0,
+                waiting,
+                held,
+            )
+            return
+        start_s = jump.start_s
+        for end_s in jump.ends_s[: jump.count]:
+            add(start_s, end_s - start_s, 0.0, 1, decodes, context, 0, 0, 0, scheduler.on_time, waiting, held)
+            start_s, context = end_s, context + decodes

@@ -1,0 +1,321 @@
+"""What runs in the next iteration of a replica, and what an iteration changes; no clock.
+
+As in vLLM's V1 scheduler: sequences that decode go first, then the prompt that is partly computed, then waiting ones in
+their order, within a budget of tokens; where blocks run out, the last one admitted gives its own up and waits at the
+head of the queue. Rules vary as data (SchedulerRules): prompts first in iterations of their own (vLLM 0.6 and its like),
+room for whole answers before a sequence starts (TensorRT-LLM's guaranteed no evict), batches that begin together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.engine.serving.blocks import BlockPool
+from sim.engine.serving.decode_batch import DecodeBatch
+from sim.engine.serving.prefix_cache import PrefixCache
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from sim.engine.serving.sequence import Sequence
+    from sim.engine.serving.waiting import Waiting
+    from sim.plan.serving import ReplicaPlan
+
+
+_OWN = object()
+"""Marks the content of blocks that no other request can have."""
+
+
+class Scheduler:
+    """Sequences of one replica: waiting, prefilling, decoding."""
+
+    def __init__(self, plan: ReplicaPlan, waiting: Waiting, place: int = 0, *, by_priority: bool = False) -> None:
+        """Begin empty. Replicas of a shared queue are given the same ``waiting``; ``place`` is the replica's."""
+        rules = plan.rules
+        self.place = place
+        self.block_size = plan.block_size
+        self.token_budget = plan.token_budget
+        self.max_sequences = plan.max_sequences
+        self.waiting = waiting
+        self.cache = PrefixCache(plan.kv_blocks) if rules.prefix_caching else None
+        self.pool = self.cache or BlockPool(plan.kv_blocks)
+        self.batch = DecodeBatch(plan.block_size, reserved=rules.admission == "whole")
+        self.static = rules.batching == "static"
+        self.prefill_first = self.static or rules.order == "prefill-first"
+        self.chunked = rules.chunked_prefill
+        self.admission = rules.admission
+        self.watermark = int(rules.watermark * plan.kv_blocks)
+        self.by_priority = by_priority
+
+        self.partial: Sequence | None = None
+        """The one whose prompt is partly computed: always the last one admitted."""
+        self.chunks: list[tuple[Sequence, int]] = []
+        """Prefill of the composed iteration: tokens of each sequence."""
+        self.prefill_tokens = self.prefill_pairs = 0
+        self.decodes = 0
+        """Sequences that decode in the composed iteration: all or none."""
+        self.alone = False
+        """The composed iteration may be followed by a different one even if nothing happens."""
+        self.late: list[tuple[float, int]] = []
+        """Decoding sequences that had their last token before the iteration begins: (when, how many)."""
+        self.gaps: list[tuple[float, int]] = []
+        """Times between tokens of a sequence that are no iteration of their own: (seconds, how many)."""
+        self.preemptions = 0
+        self._open = True
+        """Whether a static batch still takes sequences."""
+
+    @property
+    def on_time(self) -> int:
+        """Give how many of the decoding sequences had their last token when the iteration begins."""
+        return self.decodes - sum(count for _, count in self.late) if self.late else self.decodes
+
+    @property
+    def running(self) -> int:
+        """Give the sequences that were admitted."""
+        return self.batch.count + len(self.chunks) + (self.partial is not None)
+
+    def may_admit(self, sequence: Sequence) -> bool:
+        """Tell whether the next iteration might admit a sequence that has just come to the queue."""
+        return self.waiting.head() is sequence and self.batch.count < self.max_sequences and not self.static
+
+    def compose(self, now_s: float) -> None:
+        """Decide what runs in the iteration that begins now."""
+        batch = self.batch
+        self.prefill_tokens = self.prefill_pairs = 0
+        self.alone = False
+        if self.prefill_first:
+            self._compose_apart(now_s)
+            return
+        need, preempted = 0, False
+        if batch.count:
+            need = batch.phases[batch.iteration % self.block_size]
+            if need > self.pool.free:
+                need, preempted = self._make_room(now_s), True
+        if self.partial is not None:
+            preempted |= self._go_on(self.partial, self.token_budget - batch.count, need, now_s)
+        if preempted:
+            self.alone = True
+        elif self.waiting and self.prefill_tokens + batch.count < self.token_budget:
+            self._admit(self.token_budget - batch.count - self.prefill_tokens, need)
+        self.decodes = batch.count
+        if self.chunks and need:
+            self.pool.take(need)
+
+    def advance(self, iterations: int, now_s: float) -> list[Sequence]:
+        """Carry the composed iteration out, so many times; give those that are finished, their blocks free again."""
+        batch, chunks = self.batch, self.chunks
+        finished: list[Sequence] = []
+        if self.decodes:
+            if not chunks:
+                blocks = batch.needed(iterations)
+                if blocks:
+                    self.pool.take(blocks)
+            batch.advance(iterations)
+            if self.late:
+                self.gaps += [(now_s - when_s, count) for when_s, count in self.late]
+                self.late = []
+            if batch.finishing[0][0] <= batch.iteration:
+                finished = batch.finished()
+                for sequence in finished:
+                    self.release(sequence)
+        if chunks:
+            self.chunks = []
+            for sequence, tokens in chunks:
+                self._advance_prefill(sequence, tokens, now_s, finished)
+        return finished
+
+    def release(self, sequence: Sequence) -> None:
+        """Free the blocks of a sequence that does not decode."""
+        held = sequence.held
+        if self.cache is not None and len(sequence.contents) > sequence.named:
+            held += self.cache.keep(sequence.contents[sequence.named : sequence.computed // self.block_size])
+        self.pool.leave(held, sequence.blocks - len(held))
+        sequence.held = []
+        sequence.named = 0
+        sequence.blocks = 0
+        sequence.running = False
+
+    def take_out(self, sequence: Sequence) -> None:
+        """Let a running sequence go, at the boundary between two iterations."""
+        if sequence.decoding:
+            self.batch.leave(sequence)
+            self._forget_late(sequence, 0.0)
+        else:
+            self.partial = None
+        self.release(sequence)
+
+    def _advance_prefill(self, sequence: Sequence, tokens: int, now_s: float, finished: list[Sequence]) -> None:
+        """Count a chunk; its prompt's last one gives a token."""
+        computed = sequence.computed
+        sequence.prefilled += tokens
+        sequence.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
+        sequence.computed = computed = computed + tokens
+        if computed < sequence.target:
+            self.partial = sequence
+            return
+        sequence.generated += 1
+        sequence.joined_s = now_s
+        if sequence.last_token_s >= 0:
+            self.gaps.append((now_s - sequence.last_token_s, 1))
+            sequence.last_token_s = -1.0
+        request = sequence.request
+        if request.first_token_s is None:
+            request.first_token_s = now_s
+        if sequence.generated == request.output_tokens:
+            self.release(sequence)
+            finished.append(sequence)
+        else:
+            self.batch.join(sequence)
+
+    def _compose_apart(self, now_s: float) -> None:
+        """Compose an iteration of prompts alone where there are any, and else one that decodes."""
+        batch = self.batch
+        self.decodes = 0
+        if self.static:
+            self._open |= not batch.count
+        if self.partial is not None:
+            self.alone |= self._go_on(self.partial, self.token_budget, 0, now_s)
+        if self.waiting and self._open and not self.alone and self.prefill_tokens < self.token_budget:
+            self._admit(self.token_budget - self.prefill_tokens, 0)
+        if self.chunks:
+            on_time = batch.count - sum(count for _, count in self.late)
+            if on_time:
+                self.late.append((now_s, on_time))
+            return
+        if batch.count:
+            if batch.phases[batch.iteration % self.block_size] > self.pool.free:
+                self._make_room(now_s)
+                self.alone = True
+            self.decodes = batch.count
+            if self.static:
+                self._open = False
+
+    def _go_on(self, sequence: Sequence, budget: int, need: int, now_s: float) -> bool:
+        """Compute the next chunk of the prompt in hand; tell whether it had to be preempted instead."""
+        computed = sequence.computed
+        tokens = sequence.target - computed
+        if tokens > budget:
+            tokens = budget
+        blocks = -(-(computed + tokens) // self.block_size) - sequence.blocks
+        if blocks > 0:
+            if blocks > self.pool.free - need:
+                self.preempt(sequence, now_s)
+                return True
+            self.pool.take(blocks)
+            sequence.blocks += blocks
+        self._add_chunk(sequence, tokens)
+        self.partial = None
+        return False
+
+    def _admit(self, budget: int, need: int) -> None:
+        """Admit waiting sequences in their order, as long as tokens, blocks and places last."""
+        waiting, size, pool = self.waiting, self.block_size, self.pool
+        places = self.max_sequences - self.running
+        while waiting and budget > 0 and places > 0:
+            sequence = waiting.head()
+            target = sequence.target
+            found = pool.find(sequence.contents, (target - 1) // size) if sequence.contents else 0
+            cached = found * size
+            tokens = target - cached
+            if tokens > budget:
+                if self.chunked:
+                    tokens = budget
+                elif self.chunks or (not self.prefill_first and self.batch.count):
+                    break
+            blocks = self._blocks_to_start(sequence, cached + tokens) - found
+            wanted = blocks
+            if self.admission == "prompt":
+                wanted = -(-target // size) - found
+            if found and self.cache is not None:
+                wanted += self.cache.idle_among(sequence.contents[:found])
+            if self.running:
+                wanted += self.watermark
+            if wanted > pool.free - need:
+                break
+            waiting.pop()
+            self._start(sequence, found, blocks)
+            self._add_chunk(sequence, tokens)
+            budget -= tokens
+            places -= 1
+
+    def _blocks_to_start(self, sequence: Sequence, tokens: int) -> int:
+        """Give the blocks that a sequence takes when it is admitted."""
+        if self.admission == "whole":
+            request = sequence.request
+            tokens = request.prompt_tokens + request.output_tokens - 1
+        return -(-tokens // self.block_size)
+
+    def _start(self, sequence: Sequence, found: int, blocks: int) -> None:
+        """Give an admitted sequence its blocks, the cached ones first."""
+        if found and self.cache is not None:
+            shared = sequence.contents[:found]
+            self.cache.hold(shared)
+            sequence.held = list(shared)
+            sequence.named = found
+        self.pool.take(blocks)
+        sequence.blocks = found + blocks
+        sequence.computed = found * self.block_size
+        sequence.running = True
+        sequence.request.replica = self.place
+        if sequence.cached < 0:
+            sequence.cached = sequence.computed
+
+    def _add_chunk(self, sequence: Sequence, tokens: int) -> None:
+        """Put a chunk into the iteration; blocks that it fills are found by whoever is admitted after it."""
+        computed = sequence.computed
+        self.chunks.append((sequence, tokens))
+        self.prefill_tokens += tokens
+        self.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
+        if self.cache is not None and sequence.contents:
+            full = (computed + tokens) // self.block_size
+            if full > sequence.named:
+                sequence.held += self.cache.keep(sequence.contents[sequence.named : full])
+                sequence.named = full
+
+    def _make_room(self, now_s: float) -> int:
+        """Preempt from the end until the decoding sequences have their blocks; give how many those are."""
+        batch, pool = self.batch, self.pool
+        phase = batch.iteration % self.block_size
+        while batch.phases[phase] > pool.free:
+            self.preempt(self._victim(), now_s)
+        return batch.phases[phase]
+
+    def _victim(self) -> Sequence:
+        """Give the one that is preempted first: the last admitted, or the last in the order of priorities."""
+        if not self.by_priority:
+            return self.partial or next(reversed(self.batch.running))
+        running = [*self.batch.running, *((self.partial,) if self.partial else ())]
+        return max(running, key=lambda sequence: (-sequence.request.priority, sequence.order))
+
+    def preempt(self, sequence: Sequence, now_s: float) -> None:
+        """Take everything from a sequence; it waits to compute again what it had."""
+        if sequence.decoding:
+            self.batch.leave(sequence)
+            sequence.last_token_s = self._forget_late(sequence, now_s)
+        else:
+            self.partial = None
+        if self.cache is not None:
+            self._name_blocks(sequence)
+        self.release(sequence)
+        request = sequence.request
+        sequence.target = request.prompt_tokens + sequence.generated
+        sequence.computed = 0
+        request.preemptions += 1
+        self.preemptions += 1
+        self.waiting.push_back(sequence)
+
+    def _forget_late(self, sequence: Sequence, now_s: float) -> float:
+        """Give when a decoding sequence that leaves had its last token."""
+        for place, (when_s, count) in enumerate(self.late):
+            if when_s >= sequence.joined_s:
+                self.late[place] = (when_s, count - 1)
+                return when_s
+        return now_s
+
+    def _name_blocks(self, sequence: Sequence) -> None:
+        """Name all full blocks of a sequence, so that it finds again what nobody has overwritten."""
+        full = sequence.computed // self.block_size
+        known = len(sequence.contents)
+        if full > known:
+            own: list[Hashable] = [(_OWN, sequence.order, place) for place in range(known, full)]
+            sequence.contents = (*sequence.contents, *own)

@@ -1,0 +1,88 @@
+"""A request on a replica: how much of it is computed, and what it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from numpy.typing import NDArray
+
+    from sim.engine.serving.request import Request
+
+
+class Sequence:
+    """The engine's side of a request. While it decodes, its numbers are those of when it began to."""
+
+    __slots__ = (
+        "blocks",
+        "cached",
+        "computed",
+        "contents",
+        "decode_pairs",
+        "decoded",
+        "decoding",
+        "done",
+        "finish_at",
+        "generated",
+        "held",
+        "joined_s",
+        "last_token_s",
+        "named",
+        "order",
+        "path",
+        "phase",
+        "prefill_pairs",
+        "prefilled",
+        "ready",
+        "request",
+        "running",
+        "start",
+        "target",
+    )
+
+    def __init__(self, request: Request, done: Callable[[Request], None], order: int) -> None:
+        """Begin with nothing computed."""
+        self.request = request
+        self.done = done
+        self.order = order
+        """Place in the order of arrival."""
+        self.target = request.prompt_tokens
+        """Tokens to prefill: the prompt, and after a preemption what was generated."""
+        self.computed = 0
+        """Tokens in the KV cache."""
+        self.generated = 0
+        self.prefilled = 0
+        """Tokens computed by prefill so far, those computed again included."""
+        self.prefill_pairs = 0
+        self.decoded = 0
+        """Tokens computed one at a time."""
+        self.decode_pairs = 0
+        self.cached = -1
+        """Tokens that the first admission found; -1 before it."""
+        self.blocks = 0
+        """Blocks held while it is not decoding."""
+        self.contents = request.blocks
+        """What its full blocks hold, as far as it is known."""
+        self.held: list[Hashable] = []
+        """Contents of shared blocks among those, head first."""
+        self.named = 0
+        """Leading blocks whose contents the cache has been told."""
+        self.running = False
+        """Admitted, and not preempted since."""
+        self.decoding = False
+        self.ready = False
+        """Its KV cache is computed already, elsewhere: it only needs blocks."""
+        self.start = 0
+        """Iteration at which it began to decode."""
+        self.finish_at = -1
+        """Iteration after which it is finished, as long as it is decoding."""
+        self.phase = 0
+        """It needs a block in iterations that leave this remainder by the block size."""
+        self.joined_s = 0.0
+        """When it had its first token of this decoding."""
+        self.last_token_s = -1.0
+        """Its last token before it was preempted or moved; negative: none."""
+        self.path: NDArray | None = None  # type: ignore[type-arg]
+        """Tokens that each iteration gives it, under speculative decoding."""

@@ -9,6 +9,7 @@ line over the sum of their contexts, so that one iteration and ten thousand are 
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -135,6 +136,22 @@ class IterationCost:
         if line is None:
             line = self._line(decoding)
         return base + line.over(contexts)
+
+    def decode_line(self, decoding: int, context: int) -> tuple[float, float, float]:
+        """Give (a, b, end): an iteration that only decodes, at this or a longer context below ``end``, takes a + b c s.
+
+        Source: as mixed_s: attention is a broken line, and this is the piece of it that ``context`` lies on.
+        Valid for: as mixed_s.
+        """
+        base = self._decode.get(decoding)
+        if base is None:
+            base = self._decode_base_s(decoding)
+        line = self._lines.get(decoding)
+        if line is None:
+            line = self._line(decoding)
+        index = bisect_right(line.knot, context)
+        end = line.knot[index] if index < len(line.knot) else inf
+        return base + line.base[index], line.slope[index], end
 
     def communication_s(self, tokens: int) -> float:
         """Give the exposed communication of an iteration of so many tokens, in s: a part of its time.

@@ -53,7 +53,7 @@ class BlockPool:
                 f"KV blocks: {self.allocated} allocated, {self.released} freed, {self.free} of {self.capacity} free"
             )
 
-    def find(self, contents: Sequence[Hashable], most: int) -> int:  # noqa: ARG002, PLR6301 - a pool without a cache
+    def find(self, contents: Sequence[Hashable], most: int) -> int:  # noqa: ARG002 - a pool without a cache
         """Give how many leading blocks are cached, ``most`` at most: none without a prefix cache."""
         return 0
 

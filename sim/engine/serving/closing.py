@@ -96,9 +96,9 @@ def _flop(service: Service) -> dict[str, float]:
     decoded = accounts.decode[0] + accounts.wasted_decode[0]
     return {
         # Rows of the head that chunks of prompts computed; those of no use among them.
-        "prefill": flop(*accounts.prefill, meter.outputs - decoded),
-        "decode": flop(*accounts.decode, accounts.decode[0]),
-        "recompute": flop(*accounts.recompute, 0),
+        "prefill": flop(accounts.prefill[0], accounts.prefill[1], meter.outputs - decoded),
+        "decode": flop(accounts.decode[0], accounts.decode[1], accounts.decode[0]),
+        "recompute": flop(accounts.recompute[0], accounts.recompute[1], 0),
         "wasted": flop(
             accounts.wasted_prefill[0] + accounts.wasted_decode[0],
             accounts.wasted_prefill[1] + accounts.wasted_decode[1],
@@ -140,8 +140,18 @@ def _timeline(service: Service, now_s: float) -> Timeline:
     bin_s, curves = service.meter.curves(now_s)
     prefill, decode, prefill_pairs, decode_pairs, outputs, busy_s, running, waiting, blocks, _ = curves
     flop = service.plan.cost.flop
-    per_token, per_pair, per_output = (flop(*(1 if place == one else 0 for place in range(3))) for one in range(3))
+    per_token, per_pair, per_output = flop(1, 0, 0), flop(0, 1, 0), flop(0, 0, 1)
     total = per_token * (prefill + decode) + per_pair * (prefill_pairs + decode_pairs) + per_output * outputs
     return Timeline(
-        bin_s, prefill, decode, prefill_pairs, decode_pairs, outputs, busy_s, running, waiting, blocks, np.asarray(total)
+        bin_s,
+        prefill,
+        decode,
+        prefill_pairs,
+        decode_pairs,
+        outputs,
+        busy_s,
+        running,
+        waiting,
+        blocks,
+        np.asarray(total),
     )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from sim.errors import ScenarioError
+from sim.errors import NotYetError, ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,3 +129,6 @@ class ServiceOptions:
         for holds, rule, value in rules:
             if not holds:
                 raise ScenarioError(rule, value=str(value), where=where)
+        for name in ("scaling", "failures", "speculation", "disaggregation", "offload"):
+            if getattr(self, name) is not None:
+                raise NotYetError("the engine does not serve with this option yet", value=name, where=where)

@@ -120,11 +120,7 @@ class Replica:
             return True
         if not decodes:
             return False
-        batch = scheduler.batch
-        count = 1
-        if not (scheduler.alone or scheduler.late):
-            count = batch.affordable(batch.until_finish(), scheduler.pool.free)
-        self._plan_decode(decodes, batch.context, count)
+        self._plan_decode(decodes, scheduler.batch.context, scheduler.affordable())
         return True
 
     def _plan_decode(self, decodes: int, context: int, count: int) -> None:

@@ -18,7 +18,7 @@ REMEMBERED = 1 << 20
 """Blocks and sessions whose replica a prefix-aware router remembers; the oldest are forgotten."""
 IMBALANCE_REQUESTS = 64
 """A prefix-aware router balances the load instead where the replica it would choose has so many more requests than the
-least loaded, and 1.5 times as many (defaults of SGLang's router: balance_abs_threshold 64, balance_rel_threshold 1.5)."""
+least loaded, and 1.5 times as many (SGLang's router: balance_abs_threshold 64, balance_rel_threshold 1.5)."""
 IMBALANCE_RATIO = 1.5
 
 
@@ -58,7 +58,7 @@ class RoundRobin:
 class LeastOutstanding:
     """The one with the fewest outstanding requests, the first of several."""
 
-    def choose(self, request: Request, loads: list[int]) -> int:  # noqa: ARG002, PLR6301 - as above
+    def choose(self, request: Request, loads: list[int]) -> int:  # noqa: ARG002 - as above
         """Give the least loaded."""
         return loads.index(min(loads))
 
@@ -92,7 +92,7 @@ class PrefixAware:
         """Give the replica that most likely has the head of the prompt in its cache."""
         least = min(loads)
         place = self._affine(request)
-        if place is None or loads[place] > least + IMBALANCE_REQUESTS and loads[place] > least * IMBALANCE_RATIO:
+        if place is None or (loads[place] > least + IMBALANCE_REQUESTS and loads[place] > least * IMBALANCE_RATIO):
             place = loads.index(least)
         self._remember(request, place)
         return place

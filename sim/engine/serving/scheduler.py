@@ -1,9 +1,9 @@
 """What runs in the next iteration of a replica, and what an iteration changes; no clock.
 
-As in vLLM's V1 scheduler: sequences that decode go first, then the prompt that is partly computed, then waiting ones in
-their order, within a budget of tokens; where blocks run out, the last one admitted gives its own up and waits at the
-head of the queue. Rules vary as data (SchedulerRules): prompts first in iterations of their own (vLLM 0.6 and its like),
-room for whole answers before a sequence starts (TensorRT-LLM's guaranteed no evict), batches that begin together.
+As in vLLM's V1 scheduler: sequences that decode go first, then the prompt that is partly computed, then waiting ones
+in their order, within a budget of tokens; where blocks run out, the last one admitted gives its own up and waits at the
+head of the queue. Rules vary as data (SchedulerRules): prompts first in iterations of their own (vLLM 0.6), room for
+whole answers before a sequence starts (TensorRT-LLM's guaranteed no evict), batches that begin together.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Scheduler:
         self.gaps: list[tuple[float, int]] = []
         """Times between tokens of a sequence that are no iteration of their own: (seconds, how many)."""
         self.preemptions = 0
+        self._taken = 0
+        """Blocks that the composed iteration took for its decoding sequences."""
         self._open = True
         """Whether a static batch still takes sequences."""
 
@@ -86,28 +88,21 @@ class Scheduler:
         if self.prefill_first:
             self._compose_apart(now_s)
             return
-        need, preempted = 0, False
         if batch.count:
-            need = batch.phases[batch.iteration % self.block_size]
-            if need > self.pool.free:
-                need, preempted = self._make_room(now_s), True
+            self._take_for_decode(now_s)
         if self.partial is not None:
-            preempted |= self._go_on(self.partial, self.token_budget - batch.count, need, now_s)
-        if preempted:
-            self.alone = True
-        elif self.waiting and self.prefill_tokens + batch.count < self.token_budget:
-            self._admit(self.token_budget - batch.count - self.prefill_tokens, need)
+            self._go_on(self.partial, self.token_budget - batch.count, now_s)
+        if self.waiting and not self.alone:
+            self._admit(self.token_budget - batch.count - self.prefill_tokens)
         self.decodes = batch.count
-        if self.chunks and need:
-            self.pool.take(need)
 
     def advance(self, iterations: int, now_s: float) -> list[Sequence]:
         """Carry the composed iteration out, so many times; give those that are finished, their blocks free again."""
         batch, chunks = self.batch, self.chunks
         finished: list[Sequence] = []
         if self.decodes:
-            if not chunks:
-                blocks = batch.needed(iterations)
+            if iterations > 1:
+                blocks = batch.needed(iterations) - self._taken
                 if blocks:
                     self.pool.take(blocks)
             batch.advance(iterations)
@@ -174,40 +169,53 @@ class Scheduler:
         if self.static:
             self._open |= not batch.count
         if self.partial is not None:
-            self.alone |= self._go_on(self.partial, self.token_budget, 0, now_s)
-        if self.waiting and self._open and not self.alone and self.prefill_tokens < self.token_budget:
-            self._admit(self.token_budget - self.prefill_tokens, 0)
+            self._go_on(self.partial, self.token_budget, now_s)
+        if self.waiting and self._open and not self.alone:
+            self._admit(self.token_budget - self.prefill_tokens)
         if self.chunks:
             on_time = batch.count - sum(count for _, count in self.late)
             if on_time:
                 self.late.append((now_s, on_time))
             return
         if batch.count:
-            if batch.phases[batch.iteration % self.block_size] > self.pool.free:
-                self._make_room(now_s)
-                self.alone = True
+            self._take_for_decode(now_s)
             self.decodes = batch.count
             if self.static:
                 self._open = False
 
-    def _go_on(self, sequence: Sequence, budget: int, need: int, now_s: float) -> bool:
-        """Compute the next chunk of the prompt in hand; tell whether it had to be preempted instead."""
-        computed = sequence.computed
-        tokens = sequence.target - computed
-        if tokens > budget:
-            tokens = budget
-        blocks = -(-(computed + tokens) // self.block_size) - sequence.blocks
+    def affordable(self) -> int:
+        """Give how many iterations like the composed one can follow it: to the next finish, or the last block."""
+        if self.alone or self.late:
+            return 1
+        batch = self.batch
+        return batch.affordable(batch.until_finish(), self.pool.free + self._taken)
+
+    def _take_for_decode(self, now_s: float) -> None:
+        """Take the blocks that the next tokens need; where they are not there, preempt from the end until they are."""
+        batch, pool = self.batch, self.pool
+        phase = batch.iteration % self.block_size
+        while batch.phases[phase] > pool.free:
+            self.preempt(self._victim(), now_s)
+            self.alone = True
+        self._taken = need = batch.phases[phase]
+        if need:
+            pool.take(need)
+
+    def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
+        """Compute the next chunk of the prompt in hand; without blocks for it, it is preempted."""
+        tokens = min(sequence.target - sequence.computed, budget)
+        blocks = -(-(sequence.computed + tokens) // self.block_size) - sequence.blocks
         if blocks > 0:
-            if blocks > self.pool.free - need:
+            if blocks > self.pool.free:
                 self.preempt(sequence, now_s)
-                return True
+                self.alone = True
+                return
             self.pool.take(blocks)
             sequence.blocks += blocks
         self._add_chunk(sequence, tokens)
         self.partial = None
-        return False
 
-    def _admit(self, budget: int, need: int) -> None:
+    def _admit(self, budget: int) -> None:
         """Admit waiting sequences in their order, as long as tokens, blocks and places last."""
         waiting, size, pool = self.waiting, self.block_size, self.pool
         places = self.max_sequences - self.running
@@ -230,7 +238,7 @@ class Scheduler:
                 wanted += self.cache.idle_among(sequence.contents[:found])
             if self.running:
                 wanted += self.watermark
-            if wanted > pool.free - need:
+            if wanted > pool.free:
                 break
             waiting.pop()
             self._start(sequence, found, blocks)
@@ -267,24 +275,16 @@ class Scheduler:
         self.prefill_tokens += tokens
         self.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
         if self.cache is not None and sequence.contents:
-            full = (computed + tokens) // self.block_size
+            full = min((computed + tokens) // self.block_size, len(sequence.contents))
             if full > sequence.named:
                 sequence.held += self.cache.keep(sequence.contents[sequence.named : full])
                 sequence.named = full
-
-    def _make_room(self, now_s: float) -> int:
-        """Preempt from the end until the decoding sequences have their blocks; give how many those are."""
-        batch, pool = self.batch, self.pool
-        phase = batch.iteration % self.block_size
-        while batch.phases[phase] > pool.free:
-            self.preempt(self._victim(), now_s)
-        return batch.phases[phase]
 
     def _victim(self) -> Sequence:
         """Give the one that is preempted first: the last admitted, or the last in the order of priorities."""
         if not self.by_priority:
             return self.partial or next(reversed(self.batch.running))
-        running = [*self.batch.running, *((self.partial,) if self.partial else ())]
+        running: list[Sequence] = [*self.batch.running, *((self.partial,) if self.partial else ())]
         return max(running, key=lambda sequence: (-sequence.request.priority, sequence.order))
 
     def preempt(self, sequence: Sequence, now_s: float) -> None:

@@ -39,7 +39,7 @@ class FirstCome(deque["Sequence"]):
         """Give who is next."""
         return self[0]
 
-    pop = deque.popleft  # type: ignore[assignment]
+    pop = deque.popleft
     push = deque.append
     push_back = deque.appendleft
 

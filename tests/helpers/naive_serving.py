@@ -1,0 +1,359 @@
+"""The serving engine again, one iteration at a time and one block at a time: slow, plain, and the oracle of the other.
+
+Nothing is shared with sim/engine/serving but Request: every sequence keeps its own counts, every block is an object,
+and an iteration looks at all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from sim.engine.serving.request import Request
+from tests.helpers.serving import HandPlan
+
+
+class Block:
+    """One block of cache."""
+
+    def __init__(self) -> None:
+        self.content: Hashable = None
+        self.holders = 0
+
+
+@dataclass(eq=False)
+class Task:
+    """A request on the naive engine."""
+
+    request: Request
+    order: int
+    computed: int = 0
+    generated: int = 0
+    blocks: list[Block] = field(default_factory=list)
+    contents: list[Hashable] = field(default_factory=list)
+    named: int = 0
+    first_s: float = math.nan
+    finish_s: float = math.nan
+    cached: int = -1
+    preemptions: int = 0
+    target: int = 0
+    """Tokens that had to be prefilled when it was admitted; beyond them it decodes."""
+    token_s: list[float] = field(default_factory=list)
+    status: str = "waiting"
+    replica: int = -1
+    given_up: bool = False
+
+    @property
+    def known(self) -> int:
+        """Tokens that exist: prompt and answer so far."""
+        return self.request.prompt_tokens + self.generated
+
+    @property
+    def left(self) -> int:
+        return self.known - self.computed
+
+
+class NaiveReplica:
+    """One replica."""
+
+    def __init__(self, plan: HandPlan, *, by_priority: bool, waiting: list[Task], place: int) -> None:
+        self.plan = plan
+        self.by_priority = by_priority
+        self.waiting = waiting
+        self.place = place
+        self.running: list[Task] = []
+        self.queue = [Block() for _ in range(plan.kv_blocks)]
+        """Free blocks, the next one to be taken first."""
+        self.cached: dict[Hashable, Block] = {}
+        self.end_s = math.inf
+        self.batch: list[tuple[Task, int]] = []
+        self.iterations = 0
+        self.open = True
+        self.caching = plan.rules.prefix_caching
+
+    def blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self.plan.block_size)
+
+    def take(self, task: Task, count: int) -> None:
+        for _ in range(count):
+            block = self.queue.pop(0)
+            if block.content is not None:
+                del self.cached[block.content]
+                block.content = None
+            block.holders = 1
+            task.blocks.append(block)
+
+    def name(self, task: Task, upto: int) -> None:
+        """Give full blocks their contents, where no other block has it."""
+        for place in range(task.named, min(upto, len(task.contents))):
+            content = task.contents[place]
+            if content not in self.cached:
+                self.cached[content] = task.blocks[place]
+                task.blocks[place].content = content
+        task.named = max(task.named, min(upto, len(task.contents)))
+
+    def free(self, task: Task) -> None:
+        size = self.plan.block_size
+        if self.caching:
+            self.name(task, task.computed // size)
+        # Tail first; a second copy of a content is freed with the tail.
+        for block in [b for b in task.blocks if b.content is None] + [
+            b for b in task.blocks[::-1] if b.content is not None
+        ]:
+            block.holders -= 1
+            if not block.holders:
+                self.queue.append(block)
+        task.blocks = []
+        task.named = 0
+
+    def preempt(self) -> Task:
+        if self.by_priority:
+            victim = max(self.running, key=lambda task: (-task.request.priority, task.order))
+        else:
+            victim = self.running[-1]
+        self.running.remove(victim)
+        full = victim.computed // self.plan.block_size
+        if self.caching:
+            victim.contents += [("own", victim.order, place) for place in range(len(victim.contents), full)]
+        self.free(victim)
+        victim.computed = 0
+        victim.preemptions += 1
+        self.wait(victim, front=True)
+        return victim
+
+    def wait(self, task: Task, *, front: bool = False) -> None:
+        if self.by_priority:
+            self.waiting.append(task)
+            self.waiting.sort(key=lambda one: (-one.request.priority, one.order))
+        elif front:
+            self.waiting.insert(0, task)
+        else:
+            self.waiting.append(task)
+
+    def hits(self, task: Task) -> int:
+        found = 0
+        if self.caching:
+            for content in task.contents[: (task.known - 1) // self.plan.block_size]:
+                if content not in self.cached:
+                    break
+                found += 1
+        return found
+
+    def start(self, now_s: float) -> None:
+        """Compose the next iteration."""
+        rules = self.plan.rules
+        self.batch = []
+        preempted = False
+        static = rules.batching == "static"
+        apart = static or rules.order == "prefill-first"
+        if apart:
+            if static and not [task for task in self.running if self.decoding(task)]:
+                self.open = True
+            budget = self.plan.token_budget
+            prefilling = [task for task in self.running if not self.decoding(task)]
+            for task in prefilling:
+                tokens = min(task.left, budget)
+                need = self.blocks_for(task.computed + tokens) - len(task.blocks)
+                if need > len(self.queue):
+                    self.running.remove(task)
+                    self.running.append(task)
+                    saved, self.by_priority = self.by_priority, False
+                    self.preempt()
+                    self.by_priority = saved
+                    preempted = True
+                else:
+                    self.take(task, max(need, 0))
+                    self.schedule(task, tokens)
+                    budget -= tokens
+            if self.open and not preempted:
+                self.admit(budget)
+            if not self.batch:
+                self.decode_all()
+                if self.batch:
+                    self.open = not static
+        else:
+            budget = self.plan.token_budget
+            preempted, budget = self.go_on(budget)
+            if not preempted:
+                self.admit(budget)
+        if self.batch:
+            self.end_s = now_s + self.length_s()
+            self.iterations += 1
+        else:
+            self.end_s = math.inf
+
+    def decoding(self, task: Task) -> bool:
+        return task in self.running and task.computed >= task.target
+
+    def decode_all(self) -> bool:
+        preempted = False
+        for task in list(self.running):
+            if task not in self.running:
+                continue
+            need = self.blocks_for(task.computed + 1) - len(task.blocks)
+            while need > len(self.queue):
+                preempted = True
+                if self.preempt() is task:
+                    break
+            else:
+                self.take(task, max(need, 0))
+                self.schedule(task, 1)
+        self.batch = [(task, tokens) for task, tokens in self.batch if task in self.running]
+        return preempted
+
+    def go_on(self, budget: int) -> tuple[bool, int]:
+        """Schedule who runs already, preempting from the end."""
+        preempted = False
+        for task in list(self.running):
+            if task not in self.running:
+                continue
+            tokens = min(task.left, budget - sum(count for one, count in self.batch if one in self.running))
+            need = self.blocks_for(task.computed + tokens) - len(task.blocks)
+            while need > len(self.queue):
+                preempted = True
+                if self.preempt() is task:
+                    break
+            else:
+                self.take(task, max(need, 0))
+                self.schedule(task, tokens)
+        self.batch = [(task, tokens) for task, tokens in self.batch if task in self.running]
+        return preempted, budget - sum(tokens for _, tokens in self.batch)
+
+    def schedule(self, task: Task, tokens: int) -> None:
+        self.batch.append((task, tokens))
+        if self.caching and not self.decoding(task):
+            self.name(task, (task.computed + tokens) // self.plan.block_size)
+
+    def admit(self, budget: int) -> None:
+        rules, size = self.plan.rules, self.plan.block_size
+        apart = rules.order == "prefill-first" or rules.batching == "static"
+        while self.waiting and budget > 0 and len(self.running) < self.plan.max_sequences:
+            task = self.waiting[0]
+            found = self.hits(task)
+            tokens = task.left - found * size
+            if tokens > budget:
+                if rules.chunked_prefill:
+                    tokens = budget
+                elif [one for one, count in self.batch if not self.decoding(one)] or (not apart and self.running):
+                    return
+            whole = task.request.prompt_tokens + task.request.output_tokens - 1
+            start = self.blocks_for(whole if rules.admission == "whole" else found * size + tokens) - found
+            wanted = self.blocks_for(task.known) - found if rules.admission == "prompt" else start
+            shared = [self.cached[content] for content in task.contents[:found]]
+            wanted += sum(not block.holders for block in shared)
+            if self.running:
+                wanted += int(rules.watermark * self.plan.kv_blocks)
+            if wanted > len(self.queue):
+                return
+            self.waiting.pop(0)
+            for block in shared:
+                if not block.holders:
+                    self.queue.remove(block)
+                block.holders += 1
+            task.blocks = list(shared)
+            task.named = found
+            self.take(task, start)
+            task.computed = found * size
+            task.target = task.known
+            if task.cached < 0:
+                task.cached = task.computed
+            task.replica = self.place
+            self.running.append(task)
+            self.schedule(task, tokens)
+            budget -= tokens
+
+    def length_s(self) -> float:
+        decoding = [task for task, tokens in self.batch if self.decoding(task)]
+        chunks = [(task.computed, tokens) for task, tokens in self.batch if not self.decoding(task)]
+        return float(
+            self.plan.cost.mixed_s(
+                len(decoding),
+                sum(task.computed + 1 for task in decoding),
+                sum(tokens for _, tokens in chunks),
+                sum(sum(range(before + 1, before + tokens + 1)) for before, tokens in chunks),
+                len(chunks),
+            )
+        )
+
+    def finish_iteration(self) -> list[Task]:
+        """Carry it out."""
+        finished = []
+        decoded = [task for task, _ in self.batch if self.decoding(task)]
+        for task, tokens in self.batch:
+            task.computed += tokens
+            if task.left == 0:
+                task.generated += 1
+                task.token_s.append(self.end_s)
+                if task.generated == 1:
+                    task.first_s = self.end_s
+                if task.generated == task.request.output_tokens:
+                    task.finish_s = self.end_s
+                    task.status = "finished"
+                    finished.append(task)
+        finished += [task for task in self.running if task.given_up and task not in finished]
+        # Those that decoded go first, in their order of arrival, then those whose prompt gave their only token.
+        finished.sort(key=lambda task: (task.status != "finished", task not in decoded, task.order))
+        for task in finished:
+            self.running.remove(task)
+            self.free(task)
+        return finished
+
+
+class NaiveService:
+    """Replicas behind a router, one event after the other: deadlines, then arrivals, then ends of iterations."""
+
+    def __init__(self, plan: HandPlan, *, replicas: int = 1, router: str = "round-robin", by_priority: bool = False):
+        self.router = router
+        shared: list[Task] = []
+        self.units = [
+            NaiveReplica(plan, by_priority=by_priority, waiting=shared if router == "shared-queue" else [], place=place)
+            for place in range(replicas)
+        ]
+        self.tasks: list[Task] = []
+        self.outstanding = [0] * replicas
+        self.deadlines: list[tuple[float, Task]] = []
+
+    def serve(self, requests: list[Request]) -> None:
+        """Serve requests in the order given, which is that of their arrivals."""
+        arrivals = list(requests)
+        while True:
+            times = [when for when, _ in self.deadlines] + [unit.end_s for unit in self.units]
+            now_s = min([*times, arrivals[0].arrival_s] if arrivals else times)
+            if now_s == math.inf:
+                return
+            self.expire(now_s)
+            while arrivals and arrivals[0].arrival_s == now_s:
+                self.arrive(arrivals.pop(0), now_s)
+            for unit in self.units:
+                if unit.end_s == now_s:
+                    for task in unit.finish_iteration():
+                        self.outstanding[task.replica] -= 1
+                    unit.start(now_s)
+            for unit in self.units:
+                if unit.end_s == math.inf and (unit.waiting or unit.running):
+                    unit.start(now_s)
+
+    def arrive(self, request: Request, now_s: float) -> None:
+        task = Task(request, len(self.tasks), contents=list(request.blocks))
+        self.tasks.append(task)
+        if request.time_out_s is not None:
+            self.deadlines.append((now_s + request.time_out_s, task))
+        if self.router == "round-robin":
+            place = task.order % len(self.units)
+        else:
+            place = self.outstanding.index(min(self.outstanding))
+        task.replica = place
+        self.outstanding[place] += 1
+        self.units[place].wait(task)
+
+    def expire(self, now_s: float) -> None:
+        for when, task in [entry for entry in self.deadlines if entry[0] == now_s]:
+            self.deadlines.remove((when, task))
+            if task.status != "waiting":
+                continue
+            task.status, task.finish_s = "timed out", now_s
+            task.given_up = True
+            if task in self.units[task.replica].waiting:
+                self.units[task.replica].waiting.remove(task)
+                self.outstanding[task.replica] -= 1

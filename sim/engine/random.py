@@ -49,3 +49,53 @@ class Streams:
 def _endless(draw: Callable[[int], NDArray[np.float64]]) -> Iterator[float]:
     while True:
         yield from draw(BATCH).tolist()
+
+
+# Draws by counter: a number is decided by a key alone, with no state in between, so that millions of small streams
+# (one for each run of each node of each task) cost nothing to open. A key is folded from words (the seed, names,
+# numbers) by the finalizer of SplitMix64, which is a bijection of 64 bits in which each bit of the input moves half
+# of the output. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"; constants of
+# Stafford's variant 13.
+_MASK = 0xFFFFFFFFFFFFFFFF
+_GOLDEN = 0x9E3779B97F4A7C15
+_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_UNIT = 2.0**-53
+
+
+def word(name: str) -> int:
+    """Give the 64 bits that stand for a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def mix(key: int) -> int:
+    """Scramble 64 bits; different keys stay different.
+
+    >>> mix(1) == mix(1), mix(1) != mix(2)
+    (True, True)
+    """
+    key = (key + _GOLDEN) & _MASK
+    key = ((key ^ (key >> 30)) * _FIRST) & _MASK
+    key = ((key ^ (key >> 27)) * _SECOND) & _MASK
+    return key ^ (key >> 31)
+
+
+def fold(key: int, *words: int) -> int:
+    """Derive a key from another and some words, in their order; a word is a whole number of at most 64 bits."""
+    for each in words:
+        key = mix(key ^ mix(each & _MASK))
+    return key
+
+
+def uniform(key: int, draw: int) -> float:
+    """Give the number in [0, 1) that a key draws for a purpose, itself a key."""
+    return (mix(key ^ draw) >> 11) * _UNIT
+
+
+def uniforms(key: int, draws: NDArray[np.uint64]) -> list[float]:
+    """Give `uniform` of each purpose."""
+    mixed = (draws ^ np.uint64(key)) + np.uint64(_GOLDEN)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_FIRST)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_SECOND)
+    mixed ^= mixed >> np.uint64(31)
+    drawn: list[float] = ((mixed >> np.uint64(11)) * _UNIT).tolist()
+    return drawn

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sim.errors import ScenarioError, SimError
 from sim.spec.document import FileError
 from sim.spec.graph import ACCEPTED, TASK
-from sim.spec.graph_edges import Edge, common, edges, has_family, indices, judged, judges, split
+from sim.spec.graph_edges import Edge, common, edges, indices, judged, judges, split
 from sim.spec.validate import near
 
 if TYPE_CHECKING:
@@ -266,14 +266,13 @@ def _need(
 ) -> Iterator[Problem]:
     if node.need == "all":
         return
-    joins = [edge for edge in named if len(over[edge.target]) > common(own, over[edge.target])]
-    choices = [edge for edge in named if edge.accepted and edge.role != "when"]
-    if not joins and not choices:
-        mend = "need belongs to a node that reads several runs of another, such as copies: 8"
+    joined = [edge for edge in named if edge.role not in {"when", "for_each"}]
+    if not joined:
+        mend = "need belongs to a node that reads runs of another, such as copies: 8"
         yield Problem((*path, "need"), "there is nothing to join here", str(node.need), mend)
     if not isinstance(node.need, int):
         return
-    for edge in {edge.target: edge for edge in (*joins, *choices)}.values():
+    for edge in {edge.target: edge for edge in joined}.values():
         most = _most_runs(graph, over[edge.target][common(own, over[edge.target]) :])
         if node.need > most:
             rule = f"this join can never be satisfied: '{edge.target}' has {most:,.0f} runs at most"
@@ -298,24 +297,11 @@ def _outcome(graph: GraphSpec, name: str, here: set[str], path: Path) -> Iterato
     if node.vote is not None and node.vote.over not in here:
         rule = f"the runs of '{node.vote.over}' are never right or wrong, so there is nothing to vote on"
         yield Problem((*path, "vote", "over"), rule, node.vote.over, f"{node.vote.over}: {{..., solves: 0.4}}")
-    if node.vote is not None and not has_index(graph, node.vote.over):
-        rule = f"'{node.vote.over}' has one run, and a vote is among several"
-        yield Problem((*path, "vote", "over"), rule, node.vote.over, "copies: 5")
     if node.solves is not None and node.solves.given_right is not None:
         read = {edge.target for edge in edges(node) if edge.role in {"prompt", "for_each"}}
         if not read & here:
             rule = "a synthesis is right given what it reads, and nothing that it reads is right or wrong"
             yield Problem((*path, "solves"), rule, ", ".join(sorted(read)), "solves: 0.4, or solves on what it reads")
-
-
-def has_index(graph: GraphSpec, name: str) -> bool:
-    """Tell whether a node has more than one run."""
-    node: NodeSpec | None = graph.nodes[name]
-    while node is not None:
-        if has_family(node):
-            return True
-        node = graph.nodes[node.for_each] if node.for_each is not None else None
-    return False
 
 
 def _repeats(name: str, graph: GraphSpec, graphs: Mapping[str, GraphSpec]) -> Iterator[Problem]:

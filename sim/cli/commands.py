@@ -30,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("Questions", "howlong", "sim.cli.question:howlong", "How long would this much training take"),
     Command("Questions", "howmany", "sim.cli.question:howmany", "How many accelerators finish it in time"),
     Command("Questions", "howmuch", "sim.cli.question:howmuch", "How much training fits into this much time"),
+    Command("Questions", "howfast", "sim.cli.howfast:howfast", "How fast is a model served: latency, throughput, cost"),
     Command("Questions", "ask", "sim.cli.ask:ask", "Ask in words: how long, how many, how much"),
     Command("Scenarios", "run", "sim.cli.run:run", "Play a scenario file event by event"),
     Command("Scenarios", "check", "sim.cli.check:check", "Validate a scenario file and show what it resolves to"),

@@ -68,6 +68,13 @@ def _asks(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _serving(flag: str, text: str) -> object:
+    return typer.Option(flag, help=text, show_default=False, rich_help_panel="Serving")
+
+
+_HOWMANY_WORDS = 3
+
+
 @_asks
 def howlong(
     asked: Annotated[list[str], typer.Argument(help="FLOP or tokens, then clusters: 1e26 24576xh100-sxm")],
@@ -92,23 +99,50 @@ def howlong(
 
 @_asks
 def howmany(
-    budget: Annotated[str, typer.Argument(help="FLOP, or tokens with a model: 1e26")],
-    time: Annotated[str, typer.Argument(help="Time to finish in: 90d")],
-    accelerators: Annotated[list[str], typer.Argument(help="One accelerator of the catalogue or more: h100-sxm")],
+    asked: Annotated[list[str], typer.Argument(help="Budget, time to finish in, then accelerators: 1e26 90d h100-sxm")],
     request: Request,
+    serve: Annotated[str | None, _serving("--serve", "Serve this model at a rate, instead of training.")] = None,
+    rate: Annotated[str | None, _serving("--rate", "Requests per time: 100/s.")] = None,
+    in_: Annotated[str | None, _serving("--in", "Tokens of a prompt (1024).")] = None,
+    out: Annotated[str | None, _serving("--out", "Tokens of an answer (256).")] = None,
+    ttft_p99: Annotated[str | None, _serving("--ttft-p99", "Longest time to the first token: 500ms.")] = None,
+    tpot_p99: Annotated[str | None, _serving("--tpot-p99", "Longest time per further token: 30ms.")] = None,
+    e2e_p99: Annotated[str | None, _serving("--e2e-p99", "Longest time to the last token: 10s.")] = None,
+    engine: Annotated[str | None, _serving("--engine", "Engine profile of the catalogue (vllm-v1).")] = None,
+    kv: Annotated[str | None, _serving("--kv", "Precision of the cache: bf16 or fp8 (bf16).")] = None,
+    tp: Annotated[str | None, _serving("--tp", "Only this tensor-parallel degree.")] = None,
+    pp: Annotated[str | None, _serving("--pp", "Only so many pipeline stages.")] = None,
 ) -> None:
     """How many accelerators finish it in time.
 
-    The smallest number of whole nodes whose expected time is not longer.
+    The smallest number of whole nodes whose expected time is not longer. With --serve: the fewest devices, over
+    replicas and layouts, that serve a rate of requests within limits.
     """
+    serving = {"rate": rate, "in": in_, "out": out, "engine": engine, "kv": kv, "tp": tp, "pp": pp}
+    limits = {"ttft_p99": ttft_p99, "tpot_p99": tpot_p99, "e2e_p99": e2e_p99}
+    given = {name: value for name, value in (serving | limits).items() if value is not None}
+    if serve is not None:
+        from sim.cli.howfast import howmany_serve
+
+        howmany_serve(serve, asked, given, request)
+        return
+    if given:
+        flag = f"--{next(iter(given)).replace('_', '-')}"
+        raise UsageError("this option is for serving", flag, mend="add --serve MODEL")
+    if len(asked) < _HOWMANY_WORDS:
+        raise UsageError(
+            "howmany takes a budget, a time and an accelerator",
+            value=" ".join(asked),
+            mend="as in sim howmany 1e26 90d h100-sxm; for serving: --serve MODEL --rate 100/s --ttft-p99 1s h100-sxm",
+        )
     from sim.study.questions import howmany as ask
 
-    amount = with_unit(budget)
+    amount, time = with_unit(asked[0]), asked[1]
 
     def one(on: str, settings: Settings) -> Answer:
         return ask(amount, time, on, **settings)
 
-    answer_all(request, accelerators, one)
+    answer_all(request, asked[2:], one)
 
 
 @_asks

@@ -40,6 +40,8 @@ class Player:
         self.outstanding = 0
         self.coming = True
         """Whether requests may still come."""
+        self.on_over: Callable[[], None] = _nobody_cares
+        """Called when the last request is answered; perhaps more than once."""
         self._submit = submit
         self._next_id = index << ID_BITS
         self._tenant, self._priority, self._time_out_s = spec.tenant or "", spec.priority, spec.time_out
@@ -71,6 +73,18 @@ class Player:
     def answered(self, request: Request) -> None:  # noqa: ARG002 - who waits for an answer looks at it
         """Count a request that is done with."""
         self.outstanding -= 1
+        if not self.coming and not self.outstanding:
+            self.on_over()
+
+    def stop(self) -> None:
+        """Let no more requests come."""
+        self.coming = False
+        if not self.outstanding:
+            self.on_over()
+
+
+def _nobody_cares() -> None:
+    pass
 
 
 class OpenLoop(Player):
@@ -81,7 +95,7 @@ class OpenLoop(Player):
         self._requests = self._in_time(chunks)
         self._next = next(self._requests, None)
         if self._next is None:
-            self.coming = False
+            self.world.after(0.0, self.stop)
         else:
             self.world.after(self._next[0] - self.world.now_s, self._arrive)
 
@@ -132,7 +146,7 @@ class ClosedLoop(Player):
         self._requests = self._drawn()
         self.world.after(spec.at - self.world.now_s, lambda: self._begin(users))
         if spec.window_s is not None:
-            self.world.after(spec.at + spec.window_s - self.world.now_s, self._end)
+            self.world.after(spec.at + spec.window_s - self.world.now_s, self.stop)
 
     def answered(self, request: Request) -> None:
         """Let the user think."""
@@ -149,9 +163,6 @@ class ClosedLoop(Player):
         if self.coming:
             self.coming = self.submitted + 1 != self.spec.count
             self.send(*next(self._requests))
-
-    def _end(self) -> None:
-        self.coming = False
 
     def _drawn(self) -> Iterator[tuple[int, int, Blocks]]:
         lengths = Lengths(self.world.streams, self.spec)
@@ -180,20 +191,20 @@ class Linked(Player):
         for place in np.argsort(rows.arrival_s, kind="stable").tolist():
             if not parents[place]:
                 self.world.after(rows.arrival_s[place] - self.world.now_s, self._sender(place))
-        self.coming = self._left > 0
+        if not self._left:
+            self.world.after(0.0, self.stop)
 
     def answered(self, request: Request) -> None:
         """Let those come that waited for this one alone; whoever gets no answer lets nobody come."""
-        self.outstanding -= 1
         place = request.id - self._next_id
-        children = self._children.get(place, ())
-        if request.status != "finished":
+        if request.status == "finished":
+            for child in self._children.get(place, ()):
+                self._missing[child] -= 1
+                if not self._missing[child]:
+                    self.world.after(self._tool_s[child], self._sender(child))
+        else:
             self._drop(place)
-            return
-        for child in children:
-            self._missing[child] -= 1
-            if not self._missing[child]:
-                self.world.after(self._tool_s[child], self._sender(child))
+        super().answered(request)
 
     def _sender(self, place: int) -> Callable[[], None]:
         def send() -> None:

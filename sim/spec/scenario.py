@@ -19,11 +19,11 @@ from sim.spec.tenants import TenantSpec
 from sim.spec.tool import ToolSpec
 from sim.spec.workload import TrainingSpec
 
-NOT_YET = ("clusters", "pools", "services", "tools", "graphs", "trainings", "tenants", "policy")
+NOT_YET = ("clusters", "pools", "tools", "graphs", "trainings", "policy")
 """Keys of the scenario language that are reserved and not built yet."""
 WORKLOADS = ("training", "requests", "tasks", "jobs")
 """Kinds of workload."""
-WORKLOADS_NOT_YET = ("requests", "tasks", "jobs")
+WORKLOADS_NOT_YET = ("tasks", "jobs")
 """Kinds that are reserved and not built yet."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -22,8 +22,10 @@ from sim.spec.quantity import (
 from sim.spec.short_forms import AlsoWritten
 from sim.spec.workload import ModelReference
 
-Number = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
-"""How one number is kept or multiplied."""
+Weights = Literal["bf16", "fp16", "fp8", "fp8_block", "fp4", "mxfp4", "int8", "int4", "q4_k_m"]
+"""How weights are kept; that decides what multiplies them (sim.plan.serving_machine)."""
+Compute = Literal["bf16", "fp16", "fp8", "fp4"]
+Cache = Literal["bf16", "fp16", "fp8", "int8"]
 Router = Literal["round-robin", "least-outstanding", "power-of-two", "prefix-aware", "shared-queue"]
 USUAL_ENGINE = "vllm-v1"
 Degree = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(refuse_truth)]
@@ -33,11 +35,11 @@ Replicas = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(refuse_trut
 class ServingPrecision(FrozenModel):
     """Precision of the three things that a served model keeps and computes in."""
 
-    weights: Number = "bf16"
+    weights: Weights = "bf16"
     """Of the matrices of the layers; embedding and head stay in 16 bit."""
-    compute: Number = "bf16"
-    """Of the matrix products of the layers."""
-    kv: Number = "bf16"
+    compute: Compute | None = None
+    """Of the matrix products of the layers; follows from the weights (those of int8 and int4 are in 16 bit)."""
+    kv: Cache = "bf16"
     """Of the keys and values that are cached."""
 
 
@@ -126,7 +128,7 @@ class Disaggregation(FrozenModel):
 
 def read_precision(value: object) -> object:
     """Read 'fp8' as weights and products in it and a 16-bit cache; leave mappings to the schema."""
-    return {"weights": value, "compute": value} if isinstance(value, str) else value
+    return {"weights": value} if isinstance(value, str) else value
 
 
 def read_engine(value: object) -> object:
@@ -141,7 +143,7 @@ def read_replicas(value: object) -> object:
     return int(value) if isinstance(value, str) else value
 
 
-_PRECISION: tuple[dict[str, Any], ...] = ({"enum": ["bf16", "fp16", "fp8", "int8", "fp4"]},)
+_PRECISION: tuple[dict[str, Any], ...] = ({"enum": list(get_args(Weights))},)
 _ENGINE: tuple[dict[str, Any], ...] = ({"type": "string", "examples": [USUAL_ENGINE]},)
 PrecisionField = Annotated[ServingPrecision, BeforeValidator(read_precision), AlsoWritten(_PRECISION)]
 EngineField = Annotated[EngineSettings, BeforeValidator(read_engine), AlsoWritten(_ENGINE)]
@@ -158,7 +160,7 @@ class ServiceSpec(FrozenModel):
     plan: Literal["auto"] | ServingLayout = "auto"
     """Layout of a replica: the smallest that fits, or given in whole or in part."""
     precision: PrecisionField = ServingPrecision()
-    """One word for weights and products ('fp8', the cache stays in 16 bit), or {weights, compute, kv}."""
+    """One word for weights and products ('fp8'; the cache stays in 16 bit), or {weights, compute, kv}."""
     engine: EngineField = EngineSettings()
     """Engine profile of the catalogue, or {profile, ...} with what is set otherwise."""
     router: Router = "least-outstanding"

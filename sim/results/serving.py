@@ -1,0 +1,369 @@
+"""What a played service says: its figures under dotted names, and the small tables that people read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.cost.precision import WeightedFlop, weigh
+from sim.engine.serving.request import STATUSES
+from sim.results.run_report import Better, Column, Section, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from sim.engine.serving.recording import ServiceRecording
+    from sim.plan.serving import ReplicaPlan
+    from sim.results.serving_fold import Group, Latencies, Measured, ServiceFold
+
+SHARES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+"""Quantiles that are told."""
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateCap:
+    """A named limit on the arithmetic of a service over time."""
+
+    name: str
+    flop_per_s: float
+    source: str
+
+
+CAPS = (RateCap("proposed cap on inference", 1e20, "Keep the Future Human, proposed cap"),)
+"""In ascending order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One service after its run, and what its devices are."""
+
+    name: str
+    plan: ReplicaPlan
+    replicas: str
+    """How many, in words."""
+    devices: int
+    """Held at most."""
+    recording: ServiceRecording
+    fold: ServiceFold
+    workloads: dict[int, Measured]
+    compute: str
+    """Precision of the products."""
+    peaks_flop_per_s: dict[str, float]
+    """Dense peaks of one device by precision."""
+    bandwidth_bytes_per_s: float
+    """Memory bandwidth of one device."""
+    wall_factor: float
+    """Power at the meter over that of the boards."""
+    price_usd_per_s: float | None
+    """Of one device."""
+
+    @property
+    def held_s(self) -> float:
+        """Give the device-seconds that the service held."""
+        return math.fsum(self.recording.device_seconds.values())
+
+    @property
+    def energy_j(self) -> float:
+        """Give the energy at the meter."""
+        return math.fsum(self.recording.joules.values()) * self.wall_factor
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Give the rent of the devices while they were held."""
+        return None if self.price_usd_per_s is None else self.held_s * self.price_usd_per_s
+
+    def groups(self) -> Iterator[tuple[str, Group]]:
+        """Give the service and, where there are several, its workloads and tenants, each with its name."""
+        yield self.name, self.fold.whole
+        if len(self.workloads) > 1:
+            for index, workload in self.workloads.items():
+                if workload.label != self.name:
+                    yield f"{self.name}.{workload.label}", self.fold.by_workload[index]
+        if len(self.fold.by_tenant) > 1:
+            for place, group in self.fold.by_tenant.items():
+                yield f"{self.name}.tenants.{self.recording.tenants[place] or 'nobody'}", group
+
+
+def values(served: Served) -> dict[str, Value]:
+    """Give every figure of a service; docs/serving.md defines each."""
+    found: dict[str, Value] = {}
+    for name, group in served.groups():
+        found |= {f"{name}.{key}": value for key, value in _of_group(group)}
+    found |= {f"{served.name}.{key}": value for key, value in _of_service(served)}
+    return {name: value for name, value in found.items() if math.isfinite(value.value)}
+
+
+def _of_group(group: Group) -> Iterator[tuple[str, Value]]:
+    for key, latencies in (
+        ("ttft_s", group.ttft),
+        ("tpot_s", group.tpot),
+        ("e2e_s", group.e2e),
+        ("e2e_per_token_s", group.normalized),
+    ):
+        yield from _spread(key, latencies)
+    if group.decode_gaps:
+        yield "tpot_s.pooled", Value(group.decode_s / group.decode_gaps, "second", "lower")
+    span_s = group.span_s
+    if span_s:
+        rates = (("output_tokens_per_s", group.output_tokens), ("requests_per_s", group.finished))
+        for key, amount in rates:
+            yield key, Value(amount / span_s, "token_per_s" if "tokens" in key else "per_s", "higher")
+        every = group.output_tokens + group.prompt_tokens
+        yield "total_tokens_per_s", Value(every / span_s, "token_per_s", "higher")
+    if group.limited:
+        yield "goodput_per_s", Value(group.good / span_s if span_s else 0.0, "per_s", "higher")
+        yield "slo_met", Value(group.good / group.limited, "fraction", "higher")
+    counts = dict(zip(("finished", "timed_out", "rejected", "cancelled"), group.statuses[1:].tolist(), strict=True))
+    yield "requests", Value(float(group.measured), "count")
+    for key, count in counts.items():
+        yield key, Value(float(count), "count", "higher" if key == "finished" else "lower")
+    yield "preemptions", Value(float(group.preemptions), "count", "lower")
+    if group.prompt_tokens:
+        yield "hit_rate", Value(group.cached_tokens / group.prompt_tokens, "fraction", "higher")
+
+
+def _spread(key: str, latencies: Latencies) -> Iterator[tuple[str, Value]]:
+    mean, quantiles = latencies.describe(tuple(SHARES.values()))
+    yield f"{key}.mean", Value(mean, "second", "lower")
+    for name, quantile in zip(SHARES, quantiles, strict=True):
+        yield f"{key}.{name}", Value(quantile, "second", "lower")
+
+
+def _of_service(served: Served) -> Iterator[tuple[str, Value]]:
+    recording, whole = served.recording, served.fold.whole
+    gaps = recording.inter_token
+    yield "itl_s.mean", Value(gaps.mean_s, "second", "lower")
+    for name, share in SHARES.items():
+        yield f"itl_s.{name}", Value(gaps.quantile_s(share), "second", "lower")
+    if whole.span_s and served.devices:
+        per_device = whole.output_tokens / whole.span_s / served.devices
+        yield "output_tokens_per_s_per_device", Value(per_device, "token_per_s", "higher")
+    for name, (value, dimension, better) in _usage(served).items():
+        yield name, Value(value, dimension, better)
+    for name, rate in flop_rates(recording).items():
+        yield f"flop_per_s.{name}", Value(rate, "flop_per_s", "lower")
+    share = flop_rates(recording)["peak_1s"] / CAPS[0].flop_per_s
+    yield "flop_per_s.share_of_cap", Value(share, "fraction", "lower")
+    yield "energy_j", Value(served.energy_j, "joule", "lower")
+    # Everything that was delivered has its part in cost and energy, the answers of the warm-up included.
+    delivered = recording.tokens["delivered"]
+    asked = recording.tokens["prefill"] + recording.tokens["cached"]
+    if delivered:
+        yield "joules_per_output_token", Value(served.energy_j / delivered, "joule", "lower")
+    if served.cost_usd is not None:
+        yield "cost_usd", Value(served.cost_usd, "usd", "lower")
+        if delivered:
+            yield "usd_per_output_token", Value(served.cost_usd / delivered, "usd_per_token", "lower")
+            yield "usd_per_token", Value(served.cost_usd / (delivered + asked), "usd_per_token", "lower")
+
+
+def _usage(served: Served) -> dict[str, tuple[float, str, Better]]:
+    """Say how well the devices were used."""
+    recording, plan, time = served.recording, served.plan, served.recording.timeline
+    replica_s = served.held_s / plan.devices
+    busy_s, useful = float(time.busy_s.sum()), recording.flop.get("prefill", 0.0) + recording.flop.get("decode", 0.0)
+    if not busy_s or not replica_s:
+        return {}
+    held = time.kv_blocks / (time.bin_s * recording.kv_blocks)
+    found: dict[str, tuple[float, str, Better]] = {
+        "busy": (busy_s / replica_s, "fraction", "higher"),
+        "mfu": (useful / (plan.peak_flop_per_s * replica_s), "fraction", "higher"),
+        "mfu_busy": (useful / (plan.peak_flop_per_s * busy_s), "fraction", "higher"),
+        "batch.mean": (float(time.running.sum()) / busy_s, "ratio", "higher"),
+        "batch.peak": (float(time.running.max()) / time.bin_s, "ratio", ""),
+        "queue.mean": (float(time.waiting.sum()) / replica_s, "ratio", "lower"),
+        "queue.peak": (float(time.waiting.max()) / time.bin_s, "ratio", "lower"),
+        "kv_use.mean": (float(time.kv_blocks.sum()) / busy_s / recording.kv_blocks, "fraction", ""),
+        "kv_use.peak": (float(held.max()) / max(served.devices // plan.devices, 1), "fraction", "lower"),
+    }
+    if plan.model.experts is None:
+        moved = recording.counts["iterations"] * plan.weights_bytes + float(time.decode_pairs.sum()) * (
+            plan.kv_bytes_per_token
+        )
+        bandwidth = served.bandwidth_bytes_per_s * plan.devices
+        found["bandwidth_utilization"] = (moved / (bandwidth * busy_s), "fraction", "higher")
+    return found
+
+
+def flop_rates(recording: ServiceRecording) -> dict[str, float]:
+    """Give peak and 99th percentile of the arithmetic over windows of 1 s and of 1 h, in FLOP/s.
+
+    Windows begin with each bin of the timeline; one that is longer than the run is divided by its whole length.
+    """
+    time = recording.timeline
+    bins = time.flop[int(recording.start_s // time.bin_s) :]
+    found: dict[str, float] = {}
+    for name, window_s in (("1s", time.bin_s), ("1h", HOUR_S)):
+        width = max(round(window_s / time.bin_s), 1)
+        if len(bins) > width:
+            sums = np.cumsum(np.concatenate(([0.0], bins)))
+            rates = (sums[width:] - sums[:-width]) / (width * time.bin_s)
+        else:
+            rates = np.array([bins.sum() / (width * time.bin_s)])
+        found[f"peak_{name}"], found[f"p99_{name}"] = float(rates.max()), float(np.quantile(rates, 0.99))
+    return found
+
+
+def weighted_flop(served: Served) -> dict[str, WeightedFlop]:
+    """Weigh the operations of each purpose: products in their precision, attention and LM head in 16 bit."""
+    time, cost = served.recording.timeline, served.plan.cost
+    decoded = float(time.decode_tokens.sum())
+    sums = {
+        True: (float(time.prefill_tokens.sum()), float(time.prefill_pairs.sum()), float(time.outputs.sum()) - decoded),
+        False: (decoded, float(time.decode_pairs.sum()), decoded),
+    }
+    found: dict[str, WeightedFlop] = {}
+    for purpose, flop in served.recording.flop.items():
+        if not flop:
+            continue
+        tokens, pairs, outputs = sums[purpose in {"prefill", "recompute"}]
+        layers = cost.flop(tokens, 0, 0)  # type: ignore[arg-type] # linear: sums of a long run are floats
+        whole = cost.flop(tokens, pairs, outputs)  # type: ignore[arg-type]
+        narrow = flop * (layers / whole if whole else 1.0)
+        parts = {served.compute: narrow, "bf16": flop - narrow} if served.compute != "bf16" else {"bf16": flop}
+        found[purpose] = weigh(parts, served.peaks_flop_per_s | {"bf16": _peak16(served.peaks_flop_per_s)})
+    return found
+
+
+def _peak16(peaks: dict[str, float]) -> float:
+    return peaks["bf16"] if "bf16" in peaks else peaks["fp16"]
+
+
+def sections(every: Sequence[Served], figures: dict[str, Value]) -> tuple[Section, ...]:
+    """Give the tables of a report."""
+    return tuple(_sections(every, figures))
+
+
+def _sections(every: Sequence[Served], figures: dict[str, Value]) -> Iterator[Section]:
+    def look(name: str) -> float | None:
+        return figures[name].value if name in figures else None
+
+    latency = [
+        (name, noun, *(look(f"{name}.{key}.{part}") for part in ("mean", *SHARES)))
+        for served in every
+        for name, _ in served.groups()
+        for key, noun in _LATENCIES.items()
+        if f"{name}.{key}.mean" in figures
+    ]
+    yield Section(
+        "latency",
+        "Latency",
+        (Column("requests_of"), Column("metric"), *(Column(part, "second") for part in ("mean", *SHARES))),
+        tuple(latency),
+        _NOTE,
+    )
+    yield _table("requests", "Requests", _REQUESTS, [name for served in every for name, _ in served.groups()], figures)
+    rows = [
+        (served.name, served.replicas, *(look(f"{served.name}.{key}") for key, *_ in _SERVICES)) for served in every
+    ]
+    columns = (Column("service"), Column("replicas"))
+    yield Section(
+        "services", "Services", (*columns, *(Column(title, kind) for _, title, kind in _SERVICES)), tuple(rows)
+    )
+    names = [served.name for served in every]
+    yield _table("economy", "Energy and money", _ECONOMY, names, figures)
+    yield _table("rates", "Arithmetic over windows of 1 s and 1 h", _RATES, names, figures)
+
+
+_LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}
+_NOTE = (
+    "TTFT: arrival to first token. TPOT: (last - first token) / (output - 1), over requests. ITL: all gaps, over "
+    "tokens. Requests that were given up or turned away are left out."
+)
+_REQUESTS = (
+    ("requests", "requests", "count"),
+    ("finished", "answered", "count"),
+    ("timed_out", "timed out", "count"),
+    ("rejected", "rejected", "count"),
+    ("requests_per_s", "answers", "per_s"),
+    ("output_tokens_per_s", "output", "token_per_s"),
+    ("slo_met", "SLO met", "fraction"),
+    ("goodput_per_s", "goodput", "per_s"),
+)
+_SERVICES = (
+    ("busy", "busy", "fraction"),
+    ("mfu", "MFU", "fraction"),
+    ("bandwidth_utilization", "bandwidth", "fraction"),
+    ("batch.mean", "batch", "ratio"),
+    ("queue.mean", "queue", "ratio"),
+    ("kv_use.mean", "KV use", "fraction"),
+    ("hit_rate", "hits", "fraction"),
+    ("preemptions", "preempted", "count"),
+)
+_ECONOMY = (
+    ("usd_per_output_token", "output costs", "usd_per_token"),
+    ("usd_per_token", "in and out", "usd_per_token"),
+    ("joules_per_output_token", "a token of output", "joule"),
+    ("cost_usd", "cost", "usd"),
+    ("energy_j", "energy", "joule"),
+)
+_RATES = (
+    ("flop_per_s.peak_1s", "peak 1 s", "flop_per_s"),
+    ("flop_per_s.p99_1s", "p99 1 s", "flop_per_s"),
+    ("flop_per_s.peak_1h", "peak 1 h", "flop_per_s"),
+    ("flop_per_s.p99_1h", "p99 1 h", "flop_per_s"),
+    ("flop_per_s.share_of_cap", "of the cap", "fraction"),
+)
+
+
+def _table(
+    name: str, title: str, wanted: Sequence[tuple[str, str, str]], of: Sequence[str], figures: dict[str, Value]
+) -> Section:
+    """Give figures of several things as a table; columns that nobody fills, or all with zeros of failures, go."""
+    columns = [
+        each
+        for each in wanted
+        if any(f"{one}.{each[0]}" in figures for one in of)
+        and (each[0] not in _ONLY_IF or any(figures[f"{one}.{each[0]}"].value for one in of))
+    ]
+    rows = tuple(
+        (one, *(figures[f"{one}.{key}"].value if f"{one}.{key}" in figures else None for key, *_ in columns))
+        for one in of
+    )
+    cap = CAPS[0]
+    note = f"The cap: {cap.flop_per_s:.0e} FLOP/s ({cap.source})." if name == "rates" else ""
+    return Section(name, title, (Column("of"), *(Column(title, kind) for _, title, kind in columns)), rows, note)
+
+
+_ONLY_IF = {"timed_out", "rejected"}
+"""Shown where there are any."""
+
+
+def tables(every: Sequence[Served]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Give the requests and the curves over time as columns."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for served in every:
+        rows = served.fold.rows()
+        if rows is not None:
+            names = type(rows).__dataclass_fields__
+            columns = {name: np.asarray(getattr(rows, name)) for name in names}
+            columns["status"] = np.array(STATUSES)[columns["status"]]
+            columns["tenant"] = np.array(served.recording.tenants or ("",))[columns["tenant"]]
+            columns["service"] = np.full(len(rows), served.name)
+            _append(found, "requests", columns)
+        time = served.recording.timeline
+        starts = np.arange(len(time.flop)) * time.bin_s
+        curves = {
+            "time_s": starts,
+            "service": np.full(len(starts), served.name),
+            "running": time.running / time.bin_s,
+            "waiting": time.waiting / time.bin_s,
+            "kv_use": time.kv_blocks / (time.bin_s * served.recording.kv_blocks),
+            "output_tokens_per_s": time.decode_tokens / time.bin_s,
+            "prefill_tokens_per_s": time.prefill_tokens / time.bin_s,
+            "flop_per_s": time.flop / time.bin_s,
+        }
+        _append(found, "timeline", curves)
+    return found
+
+
+def _append(found: dict[str, dict[str, NDArray[Any]]], name: str, columns: dict[str, NDArray[Any]]) -> None:
+    if name in found:
+        columns = {key: np.concatenate([found[name][key], column]) for key, column in columns.items()}
+    found[name] = columns

@@ -1,0 +1,278 @@
+"""How many devices serve a rate of requests within limits: replicas by bisection over simulations, layout by layout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim import units
+from sim.errors import InfeasibleError, UnitError, UsageError
+from sim.plan.services import plan_service
+from sim.results.serving import values
+from sim.results.serving_answer import Candidate, LoadPoint, ServingAnswer, layout_told, lengths_told, plan_row
+from sim.spec.arrivals import ArrivalsSpec
+from sim.spec.service import ServingLayout
+from sim.study.question_scenario import is_cluster
+from sim.study.serving_question import SERVICE, Asked, ask, one_request_s, play_load
+from sim.units import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sim.results.run_report import Value
+    from sim.results.serving import Served
+    from sim.spec.requests import RequestsSpec
+
+LIMITS: dict[str, str] = {"ttft_p99": "ttft_s.p99", "tpot_p99": "tpot_s.p99", "e2e_p99": "e2e_s.p99"}
+"""Limits of the question, by name: the figure that each holds down."""
+SIMULATED = 8
+"""Replicas of a fleet that are played; a larger fleet is played as so many with their share of the rate."""
+MOST_REPLICAS = 2**20
+LEAST_REQUESTS, MOST_REQUESTS = 1000, 12_000
+ROUNDS = 20
+"""Length of a run in times of a request that is alone; a fifth of it is not measured."""
+GROWTH = 2.0
+"""A service whose requests wait so much longer in the last quarter of a run than in the first is overloaded."""
+
+
+def howmany_serve(
+    model: str,
+    on: str,
+    *,
+    rate: str,
+    limits: Mapping[str, str],
+    seed: int = 0,
+    flags: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> ServingAnswer:
+    """Answer how many devices serve a rate within limits: the fewest, of any layout, and why fewer do not.
+
+    Args:
+        model: of the catalogue, or hf:path.
+        on: an accelerator of the catalogue.
+        rate: requests per time, such as '100/s', in a Poisson process.
+        limits: longest times by the names of `LIMITS`, as people type them.
+        seed: draws the arrivals.
+        flags: whether errors name command-line flags.
+        options: see ``sim.study.serving_question.OPTIONS``; degrees that are given are not searched.
+
+    Raises:
+        InfeasibleError: no number of devices meets the limits; names the nearest.
+        SimError: the question is wrong.
+
+    """
+    if is_cluster(on):
+        mend = "name the accelerator alone, as in h100-sxm"
+        raise UsageError("howmany looks for the count", on, "the accelerator of the question", mend)
+    held = _limits(limits, flags=flags)
+    asked = ask(model, on, options or {}, rate=rate, flags=flags)
+    assert asked.requests.arrivals is not None
+    rate_per_s = asked.requests.arrivals.rate_per_s
+    assert rate_per_s is not None
+    candidates: list[Candidate] = []
+    best: _Found | None = None
+    for each in _layouts(asked):
+        found = _Search(each, rate_per_s, held, seed).fewest(None if best is None else best.devices)
+        candidates.append(found.candidate)
+        if found.replicas is not None and (best is None or found.devices < best.devices):
+            best = found
+    if best is None:
+        raise _impossible(asked, candidates, held)
+    return _answer(best, candidates, rate_per_s, held, seed)
+
+
+class _Found:
+    """The fewest replicas of one layout."""
+
+    def __init__(self, asked: Asked, replicas: int | None, reason: str, served: Served | None = None) -> None:
+        self.asked, self.replicas, self.reason, self.served = asked, replicas, reason, served
+
+    @property
+    def devices(self) -> int:
+        assert self.replicas is not None
+        return self.replicas * self.asked.planned.plan.devices
+
+    @property
+    def candidate(self) -> Candidate:
+        told = layout_told(self.asked.planned, 1).removeprefix("one replica").lstrip(", ") or "1 device"
+        return Candidate(told, self.asked.planned.plan.devices, self.replicas, self.reason)
+
+
+class _Search:
+    """Looks for the fewest replicas of one layout."""
+
+    def __init__(self, asked: Asked, rate_per_s: float, limits: Mapping[str, float], seed: int) -> None:
+        self.asked, self.rate_per_s, self.limits, self.seed = asked, rate_per_s, limits, seed
+        self.alone_s = one_request_s(asked, seed)
+        self.play: Callable[[int], Served] = cache(self._play)
+        self.broken: Callable[[int], str] = cache(self._broken)
+
+    def fewest(self, beat_devices: int | None) -> _Found:
+        """Find them; with devices to beat, only where fewer do."""
+        each = self.asked.planned.plan.devices
+        idle = self._judge(play_load(self.asked, 1, self._load(0.01 / self.alone_s, 20), self.seed), alone=True)
+        if idle:
+            return _Found(self.asked, None, f"a request that is alone: {idle}")
+        most = MOST_REPLICAS if beat_devices is None else (beat_devices - 1) // each
+        if most < 1 or (beat_devices is not None and self.broken(most)):
+            reason = (
+                f"{_many(most)}: {self.broken(most)}" if most else "one replica takes no fewer devices than the best"
+            )
+            return _Found(self.asked, None, reason)
+        low, high = 0, 1
+        while self.broken(high):
+            low = high
+            if high >= most:
+                return _Found(self.asked, None, f"{_many(high)}: {self.broken(high)}")
+            high = min(2 * high, most)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.broken(middle) else (low, middle)
+        reason = f"{_many(low)}: {self.broken(low)}" if low else ""
+        return _Found(self.asked, high, reason, self.play(high))
+
+    def _play(self, replicas: int) -> Served:
+        played = min(replicas, SIMULATED)
+        share = self.rate_per_s * played / replicas
+        count = min(max(round(ROUNDS * self.alone_s * share), LEAST_REQUESTS), MOST_REQUESTS)
+        return play_load(self.asked, played, self._load(share, count), self.seed)
+
+    def _load(self, rate_per_s: float, count: int) -> RequestsSpec:
+        arrivals = ArrivalsSpec(poisson=rate_per_s)
+        update = {"arrivals": arrivals, "count": count, "warm_up": 0.2 * count / rate_per_s}
+        return self.asked.requests.model_copy(update=update)
+
+    def _broken(self, replicas: int) -> str:
+        return self._judge(self.play(replicas))
+
+    def _judge(self, served: Served, *, alone: bool = False) -> str:
+        """Say which limits are broken; nothing where all are met."""
+        figures = values(served)
+        told = []
+        for name, limit_s in self.limits.items():
+            found = figures.get(f"{SERVICE}.{LIMITS[name]}")
+            if found is not None and found.value > limit_s:
+                told.append(f"{_noun(name)} {found.shown}, limit {show(limit_s, 'second')}")
+        if not told and not alone and _grows(served):
+            told.append("requests wait longer and longer")
+        return " and ".join(told)
+
+
+def _many(replicas: int) -> str:
+    return "one replica" if replicas == 1 else f"{replicas:,} replicas"
+
+
+def _grows(served: Served) -> bool:
+    rows = served.fold.rows()
+    if rows is None or len(rows) < LEAST_REQUESTS:
+        return False
+    wait_s = rows.first_token_s - rows.arrival_s
+    quarter = len(rows) // 4
+    return bool(np.nanmean(wait_s[-quarter:]) > GROWTH * np.nanmean(wait_s[:quarter]))
+
+
+def _layouts(asked: Asked) -> Iterator[Asked]:
+    """Give the layouts to look at: powers of two inside a scale-up domain; the one that is given, or that fits."""
+    spec, planned = asked.planned.spec, asked.planned
+    if spec.plan != "auto":
+        yield asked
+        return
+    node = asked.cluster.node
+    domain = int(node.scale_up_domain_devices) if node is not None else 1
+    smallest = planned.plan.layout
+    if smallest.pipeline_parallel > 1:
+        yield asked
+        return
+    tensor = smallest.tensor_parallel
+    while tensor <= domain and planned.model.heads % tensor == 0:
+        layout = ServingLayout(tp=tensor)
+        changed = plan_service(SERVICE, spec.model_copy(update={"plan": layout}), asked.cluster)
+        yield replace(asked, planned=changed)
+        tensor *= 2
+
+
+def _limits(limits: Mapping[str, str], *, flags: bool) -> dict[str, float]:
+    """Read the limits.
+
+    Raises:
+        UsageError: none is given, or one cannot be read.
+
+    """
+    if not limits:
+        mend = "--ttft-p99 500ms --tpot-p99 30ms" if flags else "limits={'ttft_p99': '500 ms'}"
+        raise UsageError("howmany for serving needs a limit that the service has to meet", mend=mend)
+    found = {}
+    for name, text in limits.items():
+        where = f"--{name.replace('_', '-')}" if flags else name
+        try:
+            found[name] = units.parse(text, "second")
+        except UnitError as error:
+            raise UsageError(error.rule, error.value, where, error.mend) from None
+        if found[name] <= 0:
+            raise UsageError("a limit is more than zero", text, where, "write it like '500 ms'")
+    return found
+
+
+def _noun(limit: str) -> str:
+    return {"ttft_p99": "TTFT p99", "tpot_p99": "TPOT p99", "e2e_p99": "end to end p99"}[limit]
+
+
+def _impossible(asked: Asked, candidates: list[Candidate], limits: Mapping[str, float]) -> InfeasibleError:
+    wanted = " and ".join(f"{_noun(name)} {show(limit, 'second')}" for name, limit in limits.items())
+    nearest = "; ".join(f"{each.layout}: {each.reason}" for each in candidates)
+    return InfeasibleError(
+        f"no number of {asked.cluster.accelerator.name} serves {asked.planned.model.name} within these limits",
+        value=wanted,
+        where="the limits of the question",
+        mend=f"the nearest: {nearest}; looser limits, narrower weights (--precision fp8), or a faster chip",
+    )
+
+
+def _answer(
+    best: _Found, candidates: list[Candidate], rate_per_s: float, limits: Mapping[str, float], seed: int
+) -> ServingAnswer:
+    asked, served, replicas = best.asked, best.served, best.replicas
+    assert served is not None
+    assert replicas is not None
+    figures: dict[str, Value] = {name.removeprefix(f"{SERVICE}."): value for name, value in values(served).items()}
+    point = LoadPoint(None, rate_per_s, figures)
+    met = " and ".join(f"{_noun(name)} {point.shown(LIMITS[name])}" for name in limits)
+    price = point.shown("usd_per_output_token")
+    chip, model = asked.cluster.accelerator.name, asked.planned.model
+    sentence = (
+        f"{best.devices:,} x {chip} ({layout_told(asked.planned, replicas)}) serve {show(rate_per_s, 'per_s')} of "
+        f"{model.title}, {lengths_told(asked.requests)}: {met}{f', {price} of output' if price else ''}."
+    )
+    if best.reason:
+        sentence += f" {best.reason[0].upper()}{best.reason[1:]}."
+    notes: tuple[str, ...] = ()
+    if replicas > SIMULATED:
+        notes = (f"{replicas:,} replicas were played as {SIMULATED} with their share of the requests.",)
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in asked.options.items())
+    following = f"sim howfast {asked.model} {best.devices}x{chip} --rate {show(rate_per_s, 'per_s')} {flags}"
+    return ServingAnswer(
+        question={
+            "kind": "howmany",
+            "model": model.name,
+            "on": chip,
+            "rate_per_s": rate_per_s,
+            "limits_s": dict(limits),
+        },
+        sentence=sentence,
+        answer={
+            "count": best.devices,
+            "replicas": replicas,
+            "replica_devices": asked.planned.plan.devices,
+            "points": [point.to_dict()],
+        },
+        points=(point,),
+        plan=plan_row(asked.planned, replicas),
+        assumptions=(),
+        next=(following.strip(),),
+        candidates=tuple(candidates),
+        seed=seed,
+        notes=notes,
+    )

@@ -39,6 +39,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("Scenarios", "new", "sim.cli.new:new", "Write a commented file to start from"),
     Command("Results", "report", "sim.cli.report:report", "Make one page of a record"),
     Command("Results", "plot", "sim.cli.plot:plot", "Make one picture of a record, as SVG, PNG or PDF"),
+    Command(
+        "Results",
+        "explain",
+        "sim.cli.explain:explain",
+        "Explain a figure of a result, a field of a scenario, or an error",
+    ),
+    Command("Results", "compare", "sim.cli.compare:compare", "Compare two results: inputs and outputs that changed"),
     Command("Results", "query", "sim.cli.query:query", "Ask the tables of a record in SQL"),
     Command(
         "Catalogue", "list", "sim.cli.list:list_", "List what the catalogue knows, with the numbers people compare"

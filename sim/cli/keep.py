@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sim.results.report import Report
     from sim.results.run_report import RunReport
-    from sim.results.tables import Format
+    from sim.results.stored import Format
     from sim.spec.scenario import Scenario
 
 FORMATS = ("parquet", "csv", "none")
@@ -44,7 +44,7 @@ class Keep:
 
             check_place(self.out, tables=cast("Format", self.tables), force=self.force)
         if self.html is not None:
-            from sim.results.tables import load_extra
+            from sim.results.extras import load_extra
 
             load_extra("jinja2", "a report page")
         for path in (self.html, self.trace):

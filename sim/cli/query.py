@@ -29,7 +29,7 @@ def query(
     Example: sim query DIR "select kind, count(*) from events group by kind"
     """
     from sim.results.record import TABLES, read
-    from sim.results.tables import query as ask
+    from sim.results.stored import query as ask
 
     read(record)  # says what is wrong with a folder that holds no record
     names, rows = ask(record / TABLES, sql or _LISTING)

@@ -17,7 +17,7 @@ from sim.results.charts.gallery import charts
 from sim.results.charts.parts import waterfall
 from sim.results.charts.spread import interval
 from sim.results.dimensions import dimension_of, shown
-from sim.results.tables import load_extra
+from sim.results.extras import load_extra
 from sim.results.words import amount, duration
 from sim.units import DIMENSIONS, show
 

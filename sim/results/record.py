@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import LimitError, UsageError
-from sim.results.tables import Format, StoredTables, load_extra, write_tables
+from sim.results.extras import load_extra
+from sim.results.stored import Format, StoredTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,7 +166,10 @@ def _write(record: Record, place: Path, tables: Format) -> None:
         inner = temporary / TABLES
         inner.mkdir()
         named = {name: table for name, table in record.tables.items() if _TABLE_NAME.fullmatch(name)}
-        write_tables(named, inner, tables)
+        if tables != "none":
+            from sim.results.tables import write_tables  # noqa: PLC0415 - numpy
+
+            write_tables(named, inner, tables)
         temporary.chmod(0o777 & ~_umask())
         for path in (*sorted(inner.iterdir()), inner, *sorted(temporary.iterdir()), temporary):
             _bring_to_disk(path)

@@ -1,39 +1,23 @@
-"""Tables of a record on disk: Parquet through DuckDB (extra `report`), or CSV, which needs nothing; SQL over both."""
+"""Write and read the tables of a record: Parquet through DuckDB (extra `report`), or CSV, which needs nothing."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim.errors import SimError, UsageError
+from sim.results.extras import load_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import ModuleType
 
     from numpy.typing import NDArray
 
-Format = Literal["parquet", "csv", "none"]
-Table = Mapping[str, "NDArray[Any]"]
-MISSING_EXTRA = "pip install 'flopclock[report]'"
-
-
-def load_extra(module: str, what: str) -> ModuleType:
-    """Import a library of the extra `report`.
-
-    Raises:
-        UsageError: it is not installed; says what installs it.
-
-    """
-    from importlib import import_module  # noqa: PLC0415 - beside its only use
-
-    try:
-        return import_module(module)
-    except ImportError:
-        raise UsageError(f"{what} needs the library {module}", mend=MISSING_EXTRA) from None
+    from sim.results.stored import Format, Table
 
 
 def columns_of(table: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -65,58 +49,6 @@ def write_tables(tables: Mapping[str, Mapping[str, Any]], folder: Path, format_:
             _write_csv(columns, path)
         else:
             _write_parquet(duckdb, columns, path)
-
-
-class StoredTables(Mapping[str, Table]):
-    """The tables of a record on disk, each read when it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        """Look which tables there are."""
-        files = sorted(folder.glob("*.parquet")) + sorted(folder.glob("*.csv")) if folder.is_dir() else []
-        self._files = {file.stem: file for file in reversed(files)}
-        self._read: dict[str, Table] = {}
-
-    def __getitem__(self, name: str) -> Table:
-        """Read one table."""
-        if name not in self._read:
-            self._read[name] = _read(self._files[name])
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
-        return iter(sorted(self._files))
-
-    def __len__(self) -> int:
-        """Count the tables."""
-        return len(self._files)
-
-
-def query(folder: Path, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Run SQL over the tables in a folder; give the names of the columns and the rows.
-
-    Raises:
-        UsageError: DuckDB is not installed, there is no table, or the SQL is wrong.
-
-    """
-    duckdb = load_extra("duckdb", "sim query")
-    files = [*sorted(folder.glob("*.csv")), *sorted(folder.glob("*.parquet"))]
-    if not files:
-        raise UsageError("this record has no tables", value=str(folder), mend="sim run SCENARIO.yaml --out DIR")
-    connection = duckdb.connect(":memory:")
-    try:
-        for file in files:
-            quoted = str(file).replace("'", "''")
-            connection.execute(f"create or replace view \"{file.stem}\" as select * from '{quoted}'")  # noqa: S608
-        done = connection.execute(sql)
-        names = tuple(column[0] for column in done.description or ())
-        return names, done.fetchall()
-    except duckdb.Error as error:
-        tables = ", ".join(sorted(file.stem for file in files))
-        raise UsageError(
-            f"DuckDB: {str(error).strip()}", value=sql, where="sim query", mend=f"the tables are {tables}"
-        ) from None
-    finally:
-        connection.close()
 
 
 def _array(values: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a report holds as a column
@@ -152,7 +84,13 @@ def _write_csv(columns: dict[str, NDArray[Any]], path: Path) -> None:
         writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
 
 
-def _read(file: Path) -> Table:
+def read_table(file: Path) -> Table:
+    """Read one table.
+
+    Raises:
+        UsageError: it cannot be read, or is Parquet and DuckDB is not installed.
+
+    """
     try:
         if file.suffix == ".csv":
             return _read_csv(file)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from sim.results.charts.chart import Chart
     from sim.results.record import Record
-    from sim.results.tables import Format
+    from sim.results.stored import Format
 
 
 class Views:

@@ -118,8 +118,8 @@ class _Writer:
         if dimension := _dimension(field):
             shape = DIMENSIONS[dimension]
             text.append(f"{shape.noun[0].upper()}{shape.noun[1:]}, like {shape.example}.")
-        if choices := _choices(field.annotation):
-            text.append(f"One of {', '.join(choices)}.")
+        if words := choices(field.annotation):
+            text.append(f"One of {', '.join(words)}.")
         # A record is told by its own keys where those follow, and one that is too long by `sim schema`.
         if not isinstance(field.default, FrozenModel):
             parts = [part for part in models_at(self.schema, (*at, key)) if part is not Sourced]
@@ -159,13 +159,13 @@ def _quantities(parts: tuple[object, ...]) -> Iterator[Quantity]:
             yield from _quantities((*getattr(part, "__metadata__", ()), *get_args(part)))
 
 
-def _choices(annotation: object) -> tuple[str, ...]:
+def choices(annotation: object) -> tuple[str, ...]:
     """Give the words that a field is one of; none where it is more than a choice."""
     arguments = get_args(annotation)
     if get_origin(annotation) is Literal and len(arguments) > 1:
         return tuple(str(choice) for choice in arguments)
     inner = [argument for argument in arguments if argument is not type(None)]
-    return _choices(inner[0]) if len(inner) == 1 and get_origin(annotation) is not tuple else ()
+    return choices(inner[0]) if len(inner) == 1 and get_origin(annotation) is not tuple else ()
 
 
 def is_absent_record(field: FieldInfo) -> bool:

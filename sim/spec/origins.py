@@ -67,7 +67,7 @@ def _rows(value: object, at: Path, document: Document | None, *, given: bool, di
             if inner is None or inner in ({}, ()):
                 continue
             inside = given and name in value.model_fields_set
-            yield from _rows(inner, (*at, name), document, given=inside, dimension=_dimension(field))
+            yield from _rows(inner, (*at, name), document, given=inside, dimension=dimension_of_field(field))
     elif isinstance(value, dict):
         for name, inner in value.items():
             yield from _rows(inner, (*at, str(name)), document, given=given, dimension=dimension)
@@ -121,7 +121,7 @@ def _data(value: object, dimension: str = "") -> object:
         for name, field in type(value).model_fields.items():
             inner = getattr(value, name)
             if inner is not None and inner not in ({}, ()):
-                found[name] = _data(inner, _dimension(field))
+                found[name] = _data(inner, dimension_of_field(field))
         return found
     if isinstance(value, dict):
         return {str(name): _data(inner, dimension) for name, inner in value.items()}
@@ -144,7 +144,7 @@ def _text(value: object, dimension: str) -> str:
     return write_default(value, dimension) if isinstance(value, float) and dimension else str(value)
 
 
-def _dimension(field: FieldInfo) -> str:
+def dimension_of_field(field: FieldInfo) -> str:
     """Find the dimension of a field that is a quantity; none for names, choices and plain numbers."""
     return next((found.dimension for found in _quantities((*field.metadata, field.annotation))), "")
 

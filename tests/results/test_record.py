@@ -14,6 +14,7 @@ import pytest
 from sim.errors import UsageError
 from sim.results import tables
 from sim.results.record import Record, canonical, read
+from sim.results.stored import Format
 from tests.helpers.command import call
 from tests.helpers.records import SCENARIO, everything, training_record
 
@@ -26,7 +27,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv"])
-def test_reads_back_what_was_written(tmp_path: Path, format_: tables.Format) -> None:
+def test_reads_back_what_was_written(tmp_path: Path, format_: Format) -> None:
     whole = everything(50)
     whole.write(tmp_path / "r", tables=format_)
     again = read(tmp_path / "r")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.errors import UsageError
 from sim.results.charts.drawing import NARROW, WIDE, Drawing, number, painted
-from sim.results.tables import load_extra
+from sim.results.extras import load_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable

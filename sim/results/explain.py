@@ -1,0 +1,269 @@
+"""Explain a figure of a result: its value, the formula behind it, each input with its source, and who set it where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from sim.results.answer import unit as unit_of
+from sim.results.dimensions import STATISTICS, dimension_of, shown
+from sim.results.formulas import (
+    BY_SIMULATION,
+    EXPECTED,
+    NOT_BY_SIMULATION,
+    RUN,
+    SUFFIXES,
+    TRAINING,
+    UNDISTURBED,
+    Formula,
+)
+from sim.results.quantities import assumed, find, quantities
+from sim.results.words import duration
+from sim.units import DIMENSIONS
+
+if TYPE_CHECKING:
+    from sim.results.record import Record
+
+_UNITS = {shape.unit: name for name, shape in DIMENSIONS.items() if shape.unit}
+WHOLE_BELOW = 1e12
+"""Whole numbers below it are written out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a formula."""
+
+    path: str
+    value: float | str
+    shown: str
+    given_by: str
+    """"computed" for a figure of the result; "user", "default" or "catalogue" for what was assumed."""
+    source: str
+    set_at: str
+    """Line of the scenario that set it, or the field whose default it is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {
+            "path": self.path,
+            "value": self.value,
+            "given_by": self.given_by,
+            "source": self.source,
+            "set_at": self.set_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known about one figure."""
+
+    path: str
+    value: float | str
+    shown: str
+    dimension: str
+    meaning: str
+    formula: str
+    computed: float | None
+    """What the formula gives from the inputs; None where it is more than arithmetic."""
+    inputs: tuple[Input, ...]
+    source: str
+    set_at: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {
+            "path": self.path,
+            "value": self.value,
+            "unit": unit_of(self.dimension),
+            "meaning": self.meaning,
+            "formula": self.formula,
+            "computed": self.computed,
+            "inputs": [each.to_dict() for each in self.inputs],
+            "source": self.source,
+            "set_at": self.set_at,
+        }
+
+
+def explain(record: Record, name: str) -> Explanation:
+    """Explain one figure, or one value that was assumed.
+
+    Raises:
+        UsageError: the result has no such figure.
+
+    """
+    path = find(record, name)
+    figures, rows = quantities(record), assumed(record)
+    if path not in figures:
+        row = rows[path]
+        each = _assumption(record, row)
+        return Explanation(
+            path,
+            each.value,
+            each.shown,
+            _UNITS.get(row["unit"], "ratio"),
+            "A value that was assumed.",
+            "",
+            None,
+            (),
+            each.source,
+            each.set_at,
+        )
+    value = figures[path]
+    formula, matched = formula_of(record, path)
+    inputs = tuple(_input(record, each) for each in _paths(record, formula, matched))
+    numbers = [each.value for each in inputs]
+    computed = None
+    if (
+        formula.evaluate is not None
+        and len(inputs) >= len(formula.inputs)
+        and all(isinstance(number, int | float) for number in numbers)
+    ):
+        computed = formula.evaluate(*numbers)
+    dimension = dimension_at(record, path)
+    return Explanation(
+        path,
+        value,
+        say(value, dimension),
+        dimension,
+        formula.meaning,
+        formula.text,
+        computed,
+        inputs,
+        formula.source,
+        "",
+    )
+
+
+def formula_of(record: Record, path: str) -> tuple[Formula, str]:
+    """Give the formula of a figure, and the name that its ? stands for."""
+    table = TRAINING if record.is_training else RUN
+    for pattern, formula in table.items():
+        head, mark, tail = pattern.partition("?")
+        if not mark and pattern != path:
+            continue
+        if mark and not (path.startswith(head) and path.endswith(tail) and len(path) > len(head) + len(tail)):
+            continue
+        name = path[len(head) : len(path) - len(tail)] if mark else ""
+        if pattern == EXPECTED and "cluster.failure_rate" not in assumed(record):
+            return UNDISTURBED, name
+        if pattern in NOT_BY_SIMULATION and _is_by_simulation(record):
+            text = f"mean over simulated seeds, since spare nodes may run out; without that: {formula.text}"
+            return Formula(formula.meaning, text, formula.inputs, None, formula.source), name
+        if pattern == "parts.?" and record.is_training and f"plan.step_parts.{name}" not in quantities(record):
+            continue
+        return formula, name
+    return _of_a_run(record, path), ""
+
+
+def say(value: float, dimension: str) -> str:
+    """Write a value as people read it; long times in days."""
+    if dimension == "second" and value >= 1:
+        return duration(value)
+    if dimension == "ratio" and value == int(value) and abs(value) < WHOLE_BELOW:
+        return f"{value:,.0f}"
+    return shown(value, dimension)
+
+
+def _of_a_run(record: Record, path: str) -> Formula:
+    """Say what a figure of services, tasks or jobs means: by the note of its section, or by its name."""
+    parts = path.split(".")
+    statistic = parts[-1] if parts[-1] in STATISTICS else ""
+    stem = parts[-2] if statistic and len(parts) > 1 else parts[-1]
+    over = f"; {statistic} over them" if statistic else ""
+    notes = [
+        str(section["note"])
+        for section in (record.result.get("sections") or {}).values()
+        if section.get("note") and any(stem == name or stem in name for name in section["units"])
+    ]
+    meaning = f"{parts[0]}: {' '.join(parts[1:]).replace('_', ' ')}." if len(parts) > 1 else path.replace("_", " ")
+    for ending, said, text in SUFFIXES:
+        if stem.endswith(ending):
+            return Formula(said, text + over, (), None, " ".join(notes))
+    return Formula(
+        meaning, "as its section defines it" if notes else "counted by the simulation", (), None, " ".join(notes)
+    )
+
+
+def _is_by_simulation(record: Record) -> bool:
+    return any(part["name"] in BY_SIMULATION for part in record.result.get("parts") or ())
+
+
+def _paths(record: Record, formula: Formula, name: str) -> list[str]:
+    known = [*quantities(record), *assumed(record)]
+    found: list[str] = []
+    for each in formula.inputs:
+        wanted = each.replace("?", name)
+        if "*" in wanted:
+            found += [path for path in known if fnmatchcase(path, wanted)]
+        elif wanted in known or wanted in _texts(record):
+            found.append(wanted)
+    return found
+
+
+def _texts(record: Record) -> dict[str, str]:
+    """Give what a formula may need and is no number."""
+    layout = (record.result.get("plan") or {}).get("layout") or {}
+    return {f"plan.layout.{name}": str(value) for name, value in layout.items() if isinstance(value, str)}
+
+
+def _input(record: Record, path: str) -> Input:
+    figures, rows = quantities(record), assumed(record)
+    if path in figures:
+        return Input(path, figures[path], say(figures[path], dimension_at(record, path)), "computed", "", "")
+    if path in rows:
+        return _assumption(record, rows[path])
+    text = _texts(record)[path]
+    return Input(path, text, text, "computed", "", "")
+
+
+def _assumption(record: Record, row: dict[str, Any]) -> Input:
+    value = row["value"]
+    dimension = _UNITS.get(row["unit"], "ratio")
+    if isinstance(value, str):
+        text = value
+    elif str(row["path"]).endswith("failure_rate"):
+        text = f"{value * 3600e6:.3g} per 1e6 device-hours"
+    else:
+        text = say(float(value), dimension)
+    given_by, path = str(row["given_by"]), str(row["path"])
+    # A default is set by no line; a value of the catalogue by the line that names the entry.
+    place = set_at(record, path) if given_by != "default" else ""
+    return Input(path, value, text, given_by, str(row["source"]), place)
+
+
+def set_at(record: Record, path: str) -> str:
+    """Say which line of the scenario set a value: its own, or that of the nearest field around it.
+
+    A catalogue value is set by the line that names the entry; a default by no line.
+    """
+    rows = {_unindexed(row["path"]): row for row in record.result.get("origins") or ()}
+    steps = path.split(".")
+    for length in range(len(steps), 0, -1):
+        row = rows.get(".".join(steps[:length]))
+        if row is not None:
+            exact = row["path"] if length == len(steps) else f"{row['path']} = {row['text']}"
+            return f"{row['where'] or 'the scenario'}: {exact}" if row["given_by"] == "user" else f"default of {exact}"
+    return ""
+
+
+def _unindexed(path: str) -> str:
+    return ".".join(step for step in path.split(".") if step != "workloads" and not step.isdigit())
+
+
+def dimension_at(record: Record, path: str) -> str:
+    """Give the dimension of a figure; "ratio" for a plain number."""
+    values = record.result.get("values") or {}
+    if path in values:
+        return _UNITS.get(values[path]["unit"]) or dimension_of(path)
+    if path.startswith(("parts.", "plan.step_parts.", "levers.", "simulated.parts.")):
+        return "second"
+    if path.startswith(("utilization.", "simulated.utilization.")):
+        return "fraction"
+    if path.endswith((".operations", ".bits16", ".device_time16", ".flop")) or ".flop." in path:
+        return "flop"
+    if path.startswith("plan.memory_bytes."):
+        return "byte"
+    if path.endswith(("tokens", ".trained", ".lost")):
+        return "token"
+    return dimension_of(path)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.errors import UsageError
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
 
 Facts = list[tuple[str, str]]
 EXIT_CODES = {
@@ -50,7 +47,7 @@ def field_lines(path: str) -> Facts:
         UsageError: the language has no such field.
 
     """
-    from sim.spec.annotate import write_default
+    from sim.spec.annotate import choices, write_default
     from sim.spec.defaults import DEFAULTS
     from sim.spec.origins import dimension_of_field, unindexed
     from sim.spec.schema import about
@@ -63,9 +60,8 @@ def field_lines(path: str) -> Facts:
     if dimension:
         shape = DIMENSIONS[dimension]
         facts.append(("is", f"{shape.noun}, like {shape.example}{f'; in SI: {shape.unit}' if shape.unit else ''}"))
-    choices = _choices(field)
-    if choices:
-        facts.append(("one of", ", ".join(choices)))
+    if words := choices(field.annotation):
+        facts.append(("one of", ", ".join(words)))
     known = DEFAULTS.get(unindexed(name))
     if field.is_required():
         facts.append(("default", "none: it must be given"))
@@ -93,7 +89,7 @@ def _errors() -> dict[str, Any]:
     }
 
 
-def _find(path: str) -> tuple[tuple[str | int, ...], Any, FieldInfo]:
+def _find(path: str) -> tuple[tuple[str | int, ...], Any, Any]:
     from sim.spec.scenario import Scenario
     from sim.spec.schema import models_at
 
@@ -146,9 +142,3 @@ def _parts(location: tuple[str | int, ...]) -> list[str]:
 
     models = [model for model in models_at(Scenario, location) if model is not Sourced]
     return list(dict.fromkeys(name for model in models for name in model.model_fields))
-
-
-def _choices(field: FieldInfo) -> tuple[str, ...]:
-    from sim.spec.annotate import choices
-
-    return choices(field.annotation)

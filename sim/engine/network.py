@@ -8,7 +8,7 @@ that is alone on its links goes at the pace that the cost layer gave it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from sim.cost.max_min import Loads, max_min_rates
 from sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from sim.cost.memory import Floats
     from sim.plan.routes import Route
+
+Job = TypeVar("Job")
+"""Whatever names a job: a number, a word."""
 
 ROUNDING = 1e-9
 """Links count as overloaded beyond this, relative to their capacity: running sums drift by as little."""
@@ -48,20 +51,20 @@ class _Running:
         return np.asarray(self.weight * self.alone_bytes_per_s[self.flow_class])
 
 
-class Network:
+class Network(Generic[Job]):
     """Links, the jobs on them, and how far each is slowed down."""
 
     def __init__(self, capacity_bytes_per_s: Floats) -> None:
         """Begin with no jobs on links of these capacities."""
         self.capacity_bytes_per_s = np.asarray(capacity_bytes_per_s, dtype=np.float64)
         self._wanted = np.zeros(len(self.capacity_bytes_per_s))
-        self._jobs: dict[Hashable, _Running] = {}
+        self._jobs: dict[Job, _Running] = {}
 
-    def __contains__(self, job: Hashable) -> bool:
+    def __contains__(self, job: Job) -> bool:
         """Tell whether a job is on the links."""
         return job in self._jobs
 
-    def add(self, job: Hashable, routes: Sequence[Route], step_s: float) -> dict[Hashable, float]:
+    def add(self, job: Job, routes: Sequence[Route], step_s: float) -> dict[Job, float]:
         """Put a job on its links; give the slowdown of every job for which it changed.
 
         Args:
@@ -85,7 +88,7 @@ class Network:
         np.add.at(self._wanted, running.link, running.wanted)
         return self._changed() if self._overloads(running) else {}
 
-    def remove(self, job: Hashable) -> dict[Hashable, float]:
+    def remove(self, job: Job) -> dict[Job, float]:
         """Take a job off its links, if it is on any; give the slowdown of every other job for which it changed."""
         running = self._jobs.pop(job, None)
         if running is None:
@@ -95,12 +98,12 @@ class Network:
         np.subtract.at(self._wanted, running.link, running.wanted)
         return self._changed() if mattered else {}
 
-    def slowdown(self, job: Hashable) -> float:
+    def slowdown(self, job: Job) -> float:
         """Give the time of a job's step over its time alone; 1 for a job that is not on the links."""
         running = self._jobs.get(job)
         return running.slowdown if running is not None else 1.0
 
-    def shares(self, job: Hashable) -> Mapping[str, float]:
+    def shares(self, job: Job) -> Mapping[str, float]:
         """Give for each collective of a job the part of its rate alone that it gets."""
         running = self._jobs.get(job)
         return dict(zip(running.names, running.shares.tolist(), strict=True)) if running is not None else {}
@@ -118,7 +121,7 @@ class Network:
         link = running.link
         return bool((self._wanted[link] > self.capacity_bytes_per_s[link] * (1 + ROUNDING)).any())
 
-    def _changed(self) -> dict[Hashable, float]:
+    def _changed(self) -> dict[Job, float]:
         """Share the links out anew."""
         jobs = list(self._jobs.values())
         if not jobs:
@@ -132,7 +135,7 @@ class Network:
         )
         alone = np.concatenate([running.alone_bytes_per_s for running in jobs])
         shares = max_min_rates(self.capacity_bytes_per_s, loads, alone) / alone
-        changed: dict[Hashable, float] = {}
+        changed: dict[Job, float] = {}
         for (job, running), start, end in zip(self._jobs.items(), first[:-1], first[1:], strict=True):
             running.shares = shares[start:end]
             slowdown = stretched_s(running.step_s, running.exposed_s, running.shares) / running.step_s

@@ -25,6 +25,9 @@ Pattern: TypeAlias = Literal["ring", "all_to_all", "point_to_point"]
 
 Places: TypeAlias = "npt.NDArray[np.int64]"
 
+Flows: TypeAlias = "tuple[Places, Places, Floats]"
+"""Source, target and streams of flows between places."""
+
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
@@ -132,39 +135,42 @@ def _route(topology: Topology, of_rank: Places, traffic: Traffic) -> Route | Non
     if not blocks or traffic.ranks == 1:
         return None
     members = of_rank[: blocks * traffic.span].reshape(blocks, traffic.ranks, traffic.stride)
-    flows = {"ring": _ring, "all_to_all": _all_to_all, "point_to_point": _chain}[traffic.pattern]
-    source, target, streams = flows(members)
-    if not len(source):
+    phases = {"ring": _ring, "all_to_all": _all_to_all, "point_to_point": _chain}[traffic.pattern](members)
+    streams = np.zeros(len(topology.capacity_bytes_per_s))
+    for source, target, amount in phases:
+        if len(source):
+            crossings = topology.cross(source, target, amount)
+            phase = np.bincount(crossings.link, crossings.amount, len(streams))
+            # Phases take turns, so a link has to carry the heaviest of them.
+            streams = np.maximum(streams, phase)
+    link = np.flatnonzero(streams)
+    if not len(link):
         return None
-    crossings = topology.cross(source, target, streams)
-    if not len(crossings.link):
-        return None
-    narrowest = topology.capacity_bytes_per_s[crossings.link] / crossings.amount
-    alone = min(topology.device_bytes_per_s, float(narrowest.min()))
-    return Route(traffic.name, traffic.exposed_s, crossings.link, crossings.amount, alone)
+    weight = streams[link]
+    alone = min(topology.device_bytes_per_s, float((topology.capacity_bytes_per_s[link] / weight).min()))
+    return Route(traffic.name, traffic.exposed_s, link, weight, alone)
 
 
-def _ring(members: Places) -> tuple[Places, Places, Floats]:
+def _ring(members: Places) -> list[Flows]:
     """Follow rings ordered by place: what leaves a place is carried by the links of all ranks that it holds."""
     following = np.roll(members, -1, axis=1)
     leaves = members != following
     crossing = int(leaves.sum())
     if not crossing:
-        return members[leaves], following[leaves], np.zeros(0)
+        return []
     source, target, count = _merged(members[leaves], following[leaves])
-    return source, target, count * (members.size / crossing)
+    return [(source, target, count * (members.size / crossing))]
 
 
-def _chain(members: Places) -> tuple[Places, Places, Floats]:
-    """Follow a pipeline: activations one way, gradients the other, half of the time each."""
+def _chain(members: Places) -> list[Flows]:
+    """Follow a pipeline: activations one way, then gradients the other."""
     here, following = members[:, :-1], members[:, 1:]
     leaves = here != following
-    ends = here[leaves], following[leaves]
-    source, target, count = _merged(np.concatenate(ends), np.concatenate(ends[::-1]))
-    return source, target, 0.5 * count
+    source, target, count = _merged(here[leaves], following[leaves])
+    return [(source, target, count), (target, source, count)]
 
 
-def _all_to_all(members: Places) -> tuple[Places, Places, Floats]:
+def _all_to_all(members: Places) -> list[Flows]:
     """Join every two places of a group; every rank sends as much to each other rank."""
     blocks, ranks, stride = members.shape
     by_group = np.moveaxis(members, 1, 2).reshape(blocks * stride, ranks)
@@ -180,12 +186,12 @@ def _all_to_all(members: Places) -> tuple[Places, Places, Floats]:
     differs = left != right
     left, right = left[differs], right[differs]
     if not len(left):
-        return left, right, np.zeros(0)
+        return []
     source, target, amount = _merged(place[left], place[right], (held[left] * held[right]).astype(np.float64))
-    return source, target, amount * (members.size / amount.sum())
+    return [(source, target, amount * (members.size / amount.sum()))]
 
 
-def _merged(source: Places, target: Places, amount: Floats | None = None) -> tuple[Places, Places, Floats]:
+def _merged(source: Places, target: Places, amount: Floats | None = None) -> Flows:
     """Join flows between the same two places."""
     if not len(source):
         return source, target, np.zeros(0)

@@ -241,3 +241,36 @@ def test_a_cluster_of_the_catalogue(cluster: ClusterSpec, expected: tuple[object
     pool = pool_of_cluster(resolve_cluster(cluster))
     assert (pool.node_devices, pool.domain_devices, pool.levels) == expected
     assert ClusterMap([pool]).devices == cluster.count
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=8, max_size=8), st.integers(1, 20), st.sampled_from([1, 2, 4]))
+def test_packed_takes_as_few_nodes_and_groups_as_any_placement(free, devices, chunk) -> None:
+    """Against every subset of nodes, and of leaves."""
+    chunk = min(chunk, devices)
+    if devices % chunk:
+        return
+    need = devices // chunk
+    leaves = [free[at] // chunk + free[at + 1] // chunk for at in range(0, 8, 2)]
+    for rule, room in (("packed", [count // chunk for count in free]), ("packed-leaf", leaves)):
+        state = with_free(two_pods(), free)
+        allocation = place(state, devices, rule, chunk=chunk)
+        if sum(room) < need:
+            assert allocation is None
+            continue
+        assert allocation is not None
+        fewest = next(count for count in range(1, 9) if sum(sorted(room, reverse=True)[:count]) >= need)
+        used = {node if rule == "packed" else node // 2 for node in allocation.nodes}
+        assert len(used) == fewest
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=8, max_size=8), st.integers(1, 4))
+def test_best_leaves_the_fewest_devices_on_its_node(free, devices) -> None:
+    state = with_free(two_pods(), free)
+    allocation = place(state, devices, "best")
+    left = [count - devices for count in free if count >= devices]
+    if allocation is None:
+        assert not left
+    else:
+        assert int(state.free[allocation.nodes[0]]) == min(left)

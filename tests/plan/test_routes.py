@@ -1,11 +1,20 @@
 """Collectives on links: by hand against ring and all-to-all closed forms, and what goes in comes out."""
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.cost.collectives import bus_factor
+from sim.cost.collectives import (
+    CollectiveCurve,
+    DomainLevel,
+    Fabric,
+    NetworkLevel,
+    bus_factor,
+    hierarchical_s,
+    place_group,
+)
 from sim.errors import UsageError
 from sim.plan.placement import Allocation, ClusterMap, Pool
 from sim.plan.routes import Traffic, nested_of, oversubscription_alone, routes_of, traffic_of
@@ -74,12 +83,13 @@ def test_all_to_all_leaves_each_group_with_the_share_of_the_others() -> None:
 
 
 def test_a_pipeline_sends_both_ways_in_turn() -> None:
+    """A link carries one way at a time: a node in the middle never sends more than its cards."""
     cluster = two_pods()
     topology = tree(cluster, "h100", RATE)
     (route,) = routes_of(topology, whole(cluster), [Traffic("pp", "point_to_point", 2, 32, 1.0)])
-    assert on_tier(topology, "pod up", route.link, route.weight) == [16.0, 16.0]
+    assert on_tier(topology, "pod up", route.link, route.weight) == [32.0, 32.0]
     (route,) = routes_of(topology, whole(cluster), [Traffic("pp", "point_to_point", 8, 8, 1.0)])
-    assert on_tier(topology, "node up", route.link, route.weight) == [4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 4.0]
+    assert on_tier(topology, "node up", route.link, route.weight) == [8.0] * 8
 
 
 def test_what_stays_in_its_domain_is_not_on_the_network() -> None:
@@ -199,3 +209,65 @@ def test_a_network_fits_its_pool() -> None:
         torus(two_pods(), "h100", RATE, (3, 3))
     with pytest.raises(UsageError, match="oversubscribed level"):
         tree(two_pods(), "h100", RATE, {"spine": 2.0})
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.1, 9.0)), min_size=1, max_size=8),
+)
+def test_ways_through_a_torus_are_shortest(sizes, wraps, flows) -> None:
+    """Bytes x links used are bytes x distance in the graph that networkx builds."""
+    grid = nx.grid_graph(dim=tuple(reversed(sizes)), periodic=wraps)
+    nodes = int(np.prod(sizes))
+    cluster = ClusterMap([Pool("tpu", nodes, 1, 1)])
+    topology = torus(cluster, "tpu", RATE, sizes, (wraps,) * len(sizes))
+    source, target = (np.array([flow[end] % nodes for flow in flows]) for end in (0, 1))
+    amount = np.array([flow[2] for flow in flows])
+    crossings = topology.cross(source, target, amount)
+
+    def at(place: int) -> object:
+        where = tuple(int(each) for each in np.unravel_index(place, sizes))
+        return where if len(sizes) > 1 else where[0]
+
+    expected = sum(
+        sent * nx.shortest_path_length(grid, at(start), at(end))
+        for start, end, sent in zip(source, target, amount, strict=True)
+    )
+    assert crossings.amount.sum() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 4.0, 16.0, 64.0])
+@pytest.mark.parametrize(
+    ("kind", "pattern", "ranks", "stride"),
+    [
+        ("all_gather", "ring", 64, 1),
+        ("all_reduce", "ring", 8, 8),
+        ("reduce_scatter", "ring", 32, 2),
+        ("all_to_all", "all_to_all", 64, 1),
+        ("all_to_all", "all_to_all", 16, 4),
+        ("point_to_point", "point_to_point", 2, 32),
+    ],
+)
+def test_alone_the_links_say_what_the_cost_functions_say(ratio, kind, pattern, ranks, stride) -> None:
+    """Two full pods: bytes that a device sends into the network, at its rate on the links, take the time of the cost
+    functions without latency and ramp.
+    """
+    cluster = ClusterMap([Pool("h100", 64, 8, 8, (("pod", 32),))])
+    (route,) = routes_of(
+        tree(cluster, "h100", RATE, {"pod": ratio}), whole(cluster), [Traffic("x", pattern, ranks, stride, 1.0)]
+    )
+    free = {each: CollectiveCurve(0.0, 1.0, 0.0) for each in (kind,)}
+    fabric = Fabric(
+        DomainLevel(1e30, 1e30, free), NetworkLevel(RATE, 0.0), NetworkLevel(RATE, 0.0, 1.0, 1.0, 0.0, ratio)
+    )
+    group = place_group(ranks, stride, 8, 32)
+    size = 1e9
+    if pattern == "ring":
+        sent = size * bus_factor(kind, ranks) / group.domain_ranks
+    elif pattern == "all_to_all":
+        sent = size * (1 - group.domain_ranks / ranks)
+    else:
+        sent = size
+    assert sent / route.alone_bytes_per_s == pytest.approx(hierarchical_s(kind, size, group, fabric), rel=1e-9)

@@ -37,6 +37,9 @@ def run(
     html: Annotated[Path | None, typer.Option(help="File for one page with everything in it.")] = None,
     trace: Annotated[Path | None, typer.Option(help="File for a timeline that Perfetto opens: run.pftrace.")] = None,
     tables: Annotated[str, typer.Option(help="Form of the tables in the record: parquet, csv or none.")] = "parquet",
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the policy that the scenario brings (policy.python).")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
 ) -> int:
     """Play a scenario file event by event.
@@ -53,7 +56,7 @@ def run(
     changes = [*(changes or ()), *([] if seed is None else [f"seed={seed}"])]
     document = load_document(scenario, changes)
     loaded = read_scenario(document)
-    report = run_scenario(loaded, None, seeds, document=document)
+    report = run_scenario(loaded, None, seeds, document=document, allow_code=allow_code)
     keep.write(report, loaded)
     missed = isinstance(report, RunReport) and report.missed
     if json:

@@ -1,10 +1,181 @@
-"""A workload of plain jobs: devices for a time."""
+"""A workload of plain jobs: devices for a time, from a list, a trace, or drawn from distributions."""
 
-from sim.spec.quantity import FrozenModel
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from sim.spec.arrivals import Arrivals
+from sim.spec.distribution import Distribution, Varying
+from sim.spec.hardware import Slug
+from sim.spec.quantity import (
+    DOCUMENT,
+    Fraction,
+    FrozenModel,
+    PositiveCount,
+    Seconds,
+    refusal,
+    refuse_truth,
+)
+from sim.spec.short_forms import AlsoWritten
+
+JobTraceFormat = Literal["auto", "swf", "gavel", "alibaba-2023", "csv"]
+Priority = Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(refuse_truth)]
+Devices = Annotated[Distribution, Varying("count", positive=True, whole=True, at_most=1e9)]
+Duration = Annotated[Distribution, Varying("second", at_most=1e11)]
+
+
+class JobTraceSpec(FrozenModel):
+    """A file of recorded jobs."""
+
+    file: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Path; it begins at the folder of the scenario."""
+    format: JobTraceFormat = "auto"
+    """What the file is; its name and its first line say it under auto."""
+    throughputs: str | None = None
+    """Measured steps per second of each job type on each kind of device, for traces in steps (Gavel): a JSON file."""
+    nodes: str | None = None
+    """List of nodes with their kinds of device (Alibaba 2023), which takes the place of the cluster's own."""
+    speed: Annotated[float, Field(gt=0, le=1e9), BeforeValidator(refuse_truth)] = 1.0
+    """How much faster than recorded the jobs come."""
+
+
+class ElasticSpec(FrozenModel):
+    """How many devices a job can use, and how well it uses them."""
+
+    min: PositiveCount
+    """Fewest devices."""
+    max: PositiveCount
+    """Most devices."""
+    serial: Fraction = 0.0
+    """Share of the work that does not speed up with devices (Amdahl's law)."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max < self.min:
+            raise refusal("max is at least min", self.max, f"max: {self.min}")
+        return self
+
+
+class JobSpec(FrozenModel):
+    """One job."""
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    """Name in tables; its number where none is given."""
+    at: Seconds = 0.0
+    """When it is submitted."""
+    devices: PositiveCount
+    """Devices that it asks for, all at once."""
+    runtime: Seconds
+    """How long it takes on them."""
+    estimate: Seconds | None = None
+    """How long its user says that it takes; the run time where none is given."""
+    priority: Priority | None = None
+    """Higher is more urgent; that of the workload where none is given."""
+    tenant: Slug | None = None
+    """Who submits it; that of the workload where none is given."""
+    elastic: ElasticSpec | None = None
+    """Other numbers of devices on which it can run."""
+    checkpoint: Seconds | None = None
+    """Useful time between two checkpoints; 0 saves all the time; without one a stopped job begins again."""
+    restart: Seconds = 0.0
+    """Time from getting devices back to going on."""
+    kinds: dict[Slug, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
+    """Kinds of device on which it runs, with its speed on each over that on the first kind of the cluster."""
+    preemptible: bool = True
+    """Whether it may be stopped for others."""
+
+
+def read_trace(value: object) -> object:
+    """Read a bare path; leave mappings to the schema."""
+    return {"file": value} if isinstance(value, str) else value
+
+
+_PATH: tuple[dict[str, Any], ...] = ({"type": "string", "examples": ["lab.swf"]},)
 
 
 class JobsSpec(FrozenModel):
-    """Jobs of a trace."""
+    """Jobs that ask for devices for a time: listed, recorded in a trace, or drawn."""
 
-    trace: str
-    """File of the trace."""
+    name: Slug = "jobs"
+    """Name of the workload in tables."""
+    list: tuple[JobSpec, ...] = ()
+    """The jobs, one by one."""
+    trace: Annotated[JobTraceSpec, BeforeValidator(read_trace), AlsoWritten(_PATH)] | None = None
+    """File of recorded jobs."""
+    arrivals: Arrivals | None = None
+    """When jobs come, where no list or trace says it: a rate ('6/h'), or one of the ways of requests."""
+    devices: Devices | None = None
+    """Devices of a job, where no list or trace says it."""
+    runtime: Duration | None = None
+    """How long a job takes, where no list or trace says it."""
+    overestimate: Annotated[Distribution, Varying("count", positive=True, at_most=1e6)] | None = None
+    """What users' estimates are over the run time; 1 where no list or trace says otherwise."""
+    count: PositiveCount | None = None
+    """Jobs in all; of a trace, the first ones."""
+    estimates: Literal["given", "exact"] = "given"
+    """Whether policies know users' estimates, or the run time itself."""
+    at: Seconds = 0.0
+    """When the workload begins."""
+    tenant: Slug | None = None
+    """Who submits the jobs, where they do not say so themselves."""
+    priority: Priority | None = None
+    """Priority of the jobs, where they do not say so themselves; that of the tenant where none is given."""
+    checkpoint: Seconds | None = None
+    """Useful time between two checkpoints of a job; without one a stopped job begins again."""
+    restart: Seconds = 0.0
+    """Time from getting devices back to going on."""
+    mfu: Annotated[Fraction, Field(gt=0)] | None = None
+    """Model FLOP over dense 16-bit peak while a job runs; without it nothing is said of their FLOP."""
+
+    @field_validator("trace", mode="after")
+    @classmethod
+    def _beside_the_scenario(cls, value: JobTraceSpec | None, info: ValidationInfo) -> JobTraceSpec | None:
+        """Let the paths of a trace begin at the folder of the file that names them."""
+        folder = None if value is None else _folder(value.file, info)
+        if value is None or folder is None:
+            return value
+        paths = {name: getattr(value, name) for name in ("file", "throughputs", "nodes")}
+        moved = {
+            name: str(folder / path)
+            for name, path in paths.items()
+            if path is not None and not path.startswith("~") and not Path(path).is_absolute()
+        }
+        return value.model_copy(update=moved)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.list and self.trace is not None:
+            raise refusal("jobs stand in a list or in a trace", "", "two entries of workloads, one for each")
+        if self.list:
+            beside = [name for name in ("arrivals", "devices", "runtime", "count") if getattr(self, name) is not None]
+            if beside:
+                rule = "a list says when jobs come and what they take"
+                raise refusal(rule, f"{', '.join(beside)} beside list", f"leave out {' and '.join(beside)}")
+        elif self.trace is None:
+            missing = [name for name in ("arrivals", "devices", "runtime", "count") if getattr(self, name) is None]
+            if missing:
+                mend = "arrivals: 6/h, devices: {empirical: [1, 8, 64]}, runtime: {exponential: 2 h}, count: 1000"
+                raise refusal(
+                    "jobs need a list, a trace, or what they are drawn from", f"no {', '.join(missing)}", mend
+                )
+        if self.arrivals is not None and self.arrivals.closed is not None:
+            raise refusal("jobs do not wait for their users", "closed", "poisson, gamma, weibull, diurnal or at_once")
+        return self
+
+
+def _folder(file: str, info: ValidationInfo) -> Path | None:
+    """Give the folder of the file that a trace is named in; None where it is not named in one."""
+    if info.context is None or DOCUMENT not in info.context:
+        return None
+    document, at = info.context[DOCUMENT]
+    workloads = document.data.get("workloads") if isinstance(document.data, dict) else None
+    for index, workload in enumerate(workloads if isinstance(workloads, list) else ()):
+        jobs = workload.get("jobs") if isinstance(workload, dict) else None
+        trace = jobs.get("trace") if isinstance(jobs, dict) else None
+        if trace == file or (isinstance(trace, dict) and trace.get("file") == file):
+            source = document.source((*at, "workloads", index, "jobs", "trace"))
+            return Path(source.name).parent if source.has_lines else None
+    return Path(document.name).parent if document.root.source.has_lines else None

@@ -10,20 +10,21 @@ from sim.spec.graph import GraphSpec
 from sim.spec.hardware import Accelerator, Fabric, Node, Slug
 from sim.spec.jobs import JobsSpec
 from sim.spec.model_reference import beside_their_files
-from sim.spec.policy import PolicySpec
+from sim.spec.policy import SCHEDULES, PolicySpec, read_schedule
 from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal, refuse_truth
 from sim.spec.requests import RequestsSpec
 from sim.spec.service import ServiceSpec
+from sim.spec.short_forms import AlsoWritten
 from sim.spec.tasks import TasksSpec
 from sim.spec.tenants import TenantSpec
 from sim.spec.tool import ToolSpec
 from sim.spec.workload import TrainingSpec
 
-NOT_YET = ("clusters", "pools", "tools", "graphs", "trainings", "policy")
+NOT_YET = ("clusters", "pools", "tools", "graphs", "trainings")
 """Keys of the scenario language that are reserved and not built yet."""
 WORKLOADS = ("training", "requests", "tasks", "jobs")
 """Kinds of workload."""
-WORKLOADS_NOT_YET = ("tasks", "jobs")
+WORKLOADS_NOT_YET = ("tasks",)
 """Kinds that are reserved and not built yet."""
 
 
@@ -123,7 +124,9 @@ class Scenario(FrozenModel):
     """Scaffolds of model calls and tools, by name."""
     tenants: dict[Slug, TenantSpec] = Field(default_factory=dict, exclude_if=_is_empty)
     """Who shares the cluster, by name."""
-    policy: PolicySpec | None = Field(default=None, exclude_if=_is_empty)
+    policy: Annotated[PolicySpec | None, BeforeValidator(read_schedule), AlsoWritten(SCHEDULES)] = Field(
+        default=None, exclude_if=_is_empty
+    )
     """How jobs share the cluster; first come, first served where none is given."""
     targets: dict[str, str | float] = Field(default_factory=dict, exclude_if=_is_empty)
     """Limits that decide between the exit codes 0 and 3: {chat.ttft_s.p99: 1 s}."""
@@ -146,7 +149,8 @@ class Scenario(FrozenModel):
     def is_one_training(self) -> bool:
         """Tell whether one training run has the cluster to itself."""
         alone = not (self.services or self.tools or self.graphs or self.tenants or self.policy)
-        return alone and len(self.workloads) == 1 and self.workloads[0].training is not None
+        training = self.workloads[0].training
+        return alone and len(self.workloads) == 1 and training is not None and not training.shares_the_cluster
 
     @property
     def training(self) -> TrainingSpec:

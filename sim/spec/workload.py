@@ -71,11 +71,32 @@ CheckpointField = Annotated[
 ]
 
 
+def _is_unsaid(value: object) -> bool:
+    """Leave how a run stands beside others out of the record of one that stands alone."""
+    return not value
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class TrainingSpec(FrozenModel):
     """A training run of one model."""
 
     name: Slug = "training"
     """Name of the run in tables."""
+    devices: Annotated[int, Field(ge=1, le=100_000_000_000), BeforeValidator(refuse_truth)] | None = Field(
+        default=None, exclude_if=_is_unsaid
+    )
+    """Devices that it asks for, where it shares the cluster; all of them where none are given."""
+    at: Seconds = Field(default=0.0, exclude_if=_is_unsaid)
+    """When it is submitted, where it shares the cluster."""
+    tenant: Slug | None = Field(default=None, exclude_if=_is_unsaid)
+    """Who submits it."""
+    priority: Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(refuse_truth)] | None = Field(
+        default=None, exclude_if=_is_none
+    )
+    """Higher is more urgent; that of the tenant where none is given."""
     budget: BudgetField | None = None
     """How much to train: FLOP or tokens; may be left out where model and tokens say it."""
     model: ModelReference = defaults.name("training.model")
@@ -104,6 +125,11 @@ class TrainingSpec(FrozenModel):
     """Overrides the predicted utilization of a step (model FLOP against the dense peak)."""
     step_time: Annotated[Seconds, Field(gt=0)] | None = None
     """Overrides the predicted time of a step."""
+
+    @property
+    def shares_the_cluster(self) -> bool:
+        """Tell whether it says how it stands beside other jobs."""
+        return bool(self.devices or self.at or self.tenant or self.priority is not None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

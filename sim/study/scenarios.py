@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.errors import NotYetError, ScenarioError
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def run_scenario(
-    scenario: Scenario, seed: int | None = None, seeds: int = 1, *, document: Document | None = None
+    scenario: Scenario,
+    seed: int | None = None,
+    seeds: int = 1,
+    *,
+    document: Document | None = None,
+    allow_code: bool = False,
 ) -> Report | RunReport:
     """Play a scenario event by event, with one seed or several.
 
@@ -35,6 +42,7 @@ def run_scenario(
         seed: the first seed; that of the scenario where none is given.
         seeds: how many seeds to play.
         document: the file of the scenario, where its lines shall be named in the report.
+        allow_code: whether a policy of the scenario's own may run.
 
     Raises:
         SimError: the run cannot be planned, would never end, or exceeds a limit.
@@ -46,19 +54,23 @@ def run_scenario(
     text = resolved(scenario, said)
     if scenario.is_one_training:
         return replace(_run_training(scenario, seeds), origins=said, scenario_text=text)
-    play = player(scenario)
+    play = player(scenario, allow_code=allow_code)
     played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
     report = gather(list(played))
     return replace(report, targets=judge(scenario.targets, report.values), origins=said, scenario_text=text)
 
 
-def player(scenario: Scenario) -> Callable[[Scenario], RunReport]:
+def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenario], RunReport]:
     """Give the function that plays scenarios of this kind once.
 
     Raises:
         NotYetError: workloads of this mixture cannot share a cluster yet.
 
     """
+    serving = scenario.services or scenario.tools or scenario.graphs
+    if not serving and all(workload.kind in ("jobs", "training") for workload in scenario.workloads):
+        cluster = importlib.import_module("sim.study.cluster")  # others need no policies
+        return partial(cluster.play_cluster, allow_code=allow_code)
     kinds = ", ".join(dict.fromkeys(workload.kind for workload in scenario.workloads))
     if kinds == "requests":
         return play_serving

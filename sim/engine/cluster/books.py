@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from sim.engine.cluster.contention import ACCOUNT as CONTENDED
 from sim.engine.cluster.recording import StretchColumns
 from sim.engine.cluster.run import Piece
 from sim.engine.ledger import FREE
@@ -61,7 +62,13 @@ class Books:
     def close_run(self, run: Run, now_s: float, done_s: float, safe_s: float) -> None:
         """Enter what a stretch did until now; what is beyond ``safe_s`` is lost."""
         kind = self._kinds[run.kind]
-        if run.pieces is None and not run.pace.parts and safe_s == done_s and not self._workload.flop:
+        if (
+            run.pieces is None
+            and not run.pace.parts
+            and safe_s == done_s
+            and run.slowdown == 1
+            and not self._workload.flop
+        ):
             # Most stretches of most traces: nothing changed, nothing is lost.
             busy_s = now_s - run.start_s
             if run.ready_s > run.start_s:
@@ -85,7 +92,11 @@ class Books:
             share = lost_here_s / piece.work_s if piece.work_s > 0 else 0.0
             self._add(kind, RESTART, piece.devices * piece.idle_s)
             self._add(kind, LOST, piece.devices * piece.busy_s * share)
-            self._useful(kind, piece.pace, piece.devices * piece.busy_s * (1 - share))
+            kept = piece.devices * piece.busy_s * (1 - share)
+            if piece.slowdown > 1:
+                self._add(kind, CONTENDED, kept * (1 - 1 / piece.slowdown))
+                kept /= piece.slowdown
+            self._useful(kind, piece.pace, kept)
             self._post_flop(run.position, piece.pace, piece.work_s, lost_here_s)
             self._row(run.position, piece.start_s, piece.end_s, piece.devices, kind, piece.work_s, lost_here_s)
 

@@ -92,6 +92,8 @@ class Job:
     """Kinds of device on which it runs; empty: any."""
     speed: Speed = RIGID
     preemptible: bool = True
+    chunk: int = 0
+    """Devices that must share a node; 0: as many as the node or the job allows."""
 
     @property
     def is_elastic(self) -> bool:

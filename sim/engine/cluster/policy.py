@@ -79,6 +79,8 @@ class Policy:
     """Where it is defined."""
     claims: ClassVar[frozenset[str]] = frozenset()
     """Keys of `CLAIMS` that hold for it."""
+    needs_one_kind: ClassVar[bool] = False
+    """Whether it counts all devices as alike."""
 
     def begin(self, view: View) -> None:
         """Time starts; the view knows the cluster, and no jobs yet."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim.engine.cluster.job import Job, Pace
+    from sim.plan.placement import Allocation
 
 _ROUNDING = 1e-12
 """Relative rounding within which a checkpoint counts as written."""
@@ -26,6 +27,8 @@ class Piece:
     busy_s: float
     work_s: float
     """Progress, in seconds at pace 1."""
+    slowdown: float = 1.0
+    """What the network added to the time of its work."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Run:
     """Row of the job in the columns of the workload."""
     devices: int
     kind: str
-    place: object
+    place: Allocation | None
     pace: Pace
     slowdown: float
     """What the network adds to the time of its work; 1 where it has its links to itself."""
@@ -88,7 +91,7 @@ class Run:
         elapsed_s = now_s - self.since_s
         busy_s = max(now_s - max(self.ready_s, self.since_s), 0.0)
         work_s = done_s - self.done_s
-        piece = Piece(self.since_s, now_s, self.devices, self.pace, elapsed_s - busy_s, busy_s, work_s)
+        piece = Piece(self.since_s, now_s, self.devices, self.pace, elapsed_s - busy_s, busy_s, work_s, self.slowdown)
         if self.pieces is None:
             self.pieces = []
         self.pieces.append(piece)

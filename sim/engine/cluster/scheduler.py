@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.cluster.books import RUNNING, Books
 from sim.engine.cluster.contract import PolicyError, told
+from sim.engine.cluster.faults import FaultProcess
 from sim.engine.cluster.policy import Preempt, Resize, Start, Wake
 from sim.engine.cluster.recording import FINISHED, REJECTED, ClusterRecording
 from sim.engine.cluster.rules import Gate, Rules
@@ -15,12 +16,14 @@ from sim.engine.cluster.run import Run
 from sim.engine.cluster.view import View
 from sim.engine.ledger import FREE
 from sim.engine.world import Alarm
-from sim.errors import SimError
+from sim.errors import SimError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sim.engine.cluster.contention import JobNetwork
     from sim.engine.cluster.job import Job, Workload
+    from sim.engine.cluster.places import Places
     from sim.engine.cluster.policy import Policy
     from sim.engine.cluster.rules import Pool
     from sim.engine.world import World
@@ -37,7 +40,14 @@ class Scheduler:
     """
 
     def __init__(
-        self, world: World, pools: Sequence[Pool], workload: Workload, policy: Policy, rules: Rules | None = None
+        self,
+        world: World,
+        pools: Sequence[Pool],
+        workload: Workload,
+        policy: Policy,
+        rules: Rules | None = None,
+        places: Places | None = None,
+        network: JobNetwork | None = None,
     ) -> None:
         """Begin with all devices free; jobs come in the order of arrival, and of number where they arrive together."""
         self.world, self.pools, self.workload, self.policy = world, tuple(pools), workload, policy
@@ -46,10 +56,15 @@ class Scheduler:
         self.capacity_by_kind = {pool.kind: pool.devices for pool in pools}
         self.free_by_kind = dict(self.capacity_by_kind)
         self.capacity = self.free = sum(pool.devices for pool in pools)
+        self.network = network
+        """Links that jobs share; none where they do not hinder each other."""
+        self.down_by_kind = dict.fromkeys(self.kinds, 0)
+        self.places = places
+        """Where devices sit; none where they are counts without a place."""
         self.now_s = 0.0
         self.jobs_waiting: dict[int, Job] = {}
         self.runs: dict[int, Run] = {}
-        self.used_by_tenant: dict[str, int] = {}
+        self.used_by_tenant: dict[str, dict[str, int]] = {}
         self.books = Books(workload, self.pools)
         self.events: list[tuple[float, str, str]] = []
         self._view = View(self)
@@ -62,7 +77,7 @@ class Scheduler:
         self._timed: list[tuple[float, int, Callable[[], None]]] = []
         self._timed_count = 0
         self._gates = {tenant: Gate(quota) for tenant, quota in self.rules.quotas.items()}
-        self._is_plain = len(pools) == 1 and not self.rules.reservations
+        self._is_plain = len(pools) == 1 and not self.rules.reservations and places is None
         self._alarm = Alarm(world, self._wake)
         self._alarm_s = 0.0
         self._is_over = not workload.jobs
@@ -72,10 +87,18 @@ class Scheduler:
 
     def begin(self) -> None:
         """Tell the policy that time starts, and wait for the first arrival."""
+        if self.policy.needs_one_kind and len(self.kinds) > 1:
+            raise UsageError(
+                f"the policy {self.policy.name} counts all devices as alike",
+                value=", ".join(self.kinds),
+                where="policy.schedule",
+                mend="gavel, drf, fifo or priority for several kinds of device",
+            )
         self.policy.begin(self._view)
         for reservation in self.rules.reservations:
             self.at(reservation.from_s, _nothing)
             self.at(reservation.until_s, _nothing)
+        self._faults = FaultProcess(self, self.rules.faults)
         if not self._is_over:
             self._set_alarm(self._next_s())
 
@@ -91,6 +114,7 @@ class Scheduler:
     def record(self) -> ClusterRecording:
         """Close the ledger, which asserts conservation, and give what happened."""
         end_s = self.now_s
+        self._faults.still_down()
         self.books.settle(self.world.ledger, end_s)
         return ClusterRecording(
             policy=self.policy.name,
@@ -116,7 +140,11 @@ class Scheduler:
         if self._refused_by_reservation(job, devices):
             return None
         for each in self.kinds if kind is None else (kind,):
-            if devices <= self.free_by_kind.get(each, -1) and self._runs_on(job, devices, each):
+            if (
+                devices <= self.free_by_kind.get(each, -1)
+                and self._runs_on(job, devices, each)
+                and (self.places is None or self.places.fits(job, devices, each))
+            ):
                 return each
         return None
 
@@ -308,7 +336,7 @@ class Scheduler:
         kind = self.kind_that_fits(job, devices, decision.kind)
         if kind is None:
             raise self._start_refused(job, devices, decision.kind)
-        self._hold(job, devices)
+        self._hold(job, kind, devices)
         del self.jobs_waiting[number]
         self.free -= devices
         self.free_by_kind[kind] -= devices
@@ -321,18 +349,22 @@ class Scheduler:
         else:
             saved_s, ready_s = 0.0, now_s
             books.start_s[position] = now_s
-        pace, total_s = job.speed.at(devices, kind), self._run_s[position]
-        run = Run(job, position, devices, kind, None, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s)
+        place = None if self.places is None else self.places.take(job, devices, kind)
+        pace, total_s = job.speed.at(devices, kind, place), self._run_s[position]
+        run = Run(job, position, devices, kind, place, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s)
         self.runs[number] = run
         heapq.heappush(self._ends, (run.end_s(), number, 0))
+        if self.network is not None:
+            self._re_rate(self.network.started(run))
 
-    def _hold(self, job: Job, more: int) -> None:
+    def _hold(self, job: Job, kind: str, more: int) -> None:
         """Count the devices of a tenant."""
-        held = self.used_by_tenant.get(job.tenant, 0) + more
-        quota = self.rules.quotas.get(job.tenant) if self._gates else None
-        if quota is not None and held > quota:
-            raise self._broken("quota", f"{told(job)}: {held} devices of {job.tenant}, whose quota is {quota}")
-        self.used_by_tenant[job.tenant] = held
+        used = self.used_by_tenant.setdefault(job.tenant, {})
+        if self._gates and job.tenant in self._gates:
+            held, quota = sum(used.values()) + more, self.rules.quotas[job.tenant]
+            if held > quota:
+                raise self._broken("quota", f"{told(job)}: {held} devices of {job.tenant}, whose quota is {quota}")
+        used[kind] = used.get(kind, 0) + more
 
     def _preempt(self, job: Job) -> None:
         run = self._run_of(job)
@@ -374,10 +406,25 @@ class Scheduler:
     def _release(self, run: Run) -> None:
         devices = run.devices
         del self.runs[run.job.number]
+        if run.place is not None and self.places is not None:
+            self.places.give_back(run.place)
         self.free += devices
         self.free_by_kind[run.kind] += devices
-        self.used_by_tenant[run.job.tenant] -= devices
+        self.used_by_tenant[run.job.tenant][run.kind] -= devices
         self.world.ledger.move(self.now_s, RUNNING, FREE, devices)
+        if self.network is not None:
+            self._re_rate(self.network.stopped(run.job.number))
+
+    def _re_rate(self, slowdowns: Mapping[int, float]) -> None:
+        """Change the pace of jobs whose share of the network changed."""
+        for number, slowdown in slowdowns.items():
+            run = self.runs.get(number)
+            if run is None or run.is_stopping or run.slowdown == slowdown:
+                continue
+            run.close_piece(self.now_s, run.done_at(self.now_s))
+            run.slowdown = slowdown
+            run.version += 1
+            heapq.heappush(self._ends, (run.end_s(), number, run.version))
 
     def _resize(self, job: Job, devices: int) -> None:
         run = self._run_of(job)
@@ -388,9 +435,13 @@ class Scheduler:
             raise self._broken("capacity", f"{told(job)}: {more} more devices, {self.free_by_kind[run.kind]} are free")
         if not more:
             return
-        self._hold(job, more)
+        self._hold(job, run.kind, more)
         run.close_piece(self.now_s, run.done_at(self.now_s))
-        run.devices, run.pace = devices, job.speed.at(devices, run.kind)
+        if self.places is not None and run.place is not None:
+            run.place = self.places.move(job, run.place, devices, run.kind)
+            if run.place is None:
+                raise self._broken("placement", f"{told(job)} on {devices} devices")
+        run.devices, run.pace = devices, job.speed.at(devices, run.kind, run.place)
         run.ready_s = self.now_s + job.restart_s
         self.free -= more
         self.free_by_kind[run.kind] -= more
@@ -398,6 +449,9 @@ class Scheduler:
         self.world.ledger.move(self.now_s, source, target, abs(more))
         run.version += 1
         heapq.heappush(self._ends, (run.end_s(), job.number, run.version))
+        if self.network is not None:
+            slowdowns = dict(self.network.stopped(job.number))
+            self._re_rate(slowdowns | dict(self.network.started(run)))
 
     def _run_of(self, job: Job) -> Run:
         run = self.runs.get(getattr(job, "number", -1))
@@ -414,7 +468,7 @@ class Scheduler:
             if kept.tenant == job.tenant or kept.until_s <= self.now_s or devices <= 0:
                 continue
             if kept.from_s <= self.now_s:
-                unused = max(kept.devices - self.used_by_tenant.get(kept.tenant, 0), 0)
+                unused = max(kept.devices - self._view.used_by(kept.tenant), 0)
                 if self.free - devices < unused:
                     return True
             elif kept.from_s < self.now_s + max(job.estimate_s - self.done_s(job), 0.0) + job.restart_s:
@@ -460,7 +514,8 @@ class Scheduler:
         if all(devices > self.free_by_kind[each] for each in possible):
             free = ", ".join(f"{self.free_by_kind[each]} of {each}" for each in possible)
             return self._broken("capacity", f"{told(job)} on {devices} devices; free: {free}")
-        return self._broken("reservation", f"{told(job)} on {devices} devices")
+        rule = "placement" if not self._refused_by_reservation(job, devices) else "reservation"
+        return self._broken(rule, f"{told(job)} on {devices} devices")
 
 
 def _nothing() -> None:

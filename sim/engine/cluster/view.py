@@ -48,6 +48,10 @@ class View:
         """Devices of one kind, those that are down included."""
         return self._scheduler.capacity_by_kind[kind]
 
+    def down_of(self, kind: str) -> int:
+        """Devices of one kind that are out of order."""
+        return self._scheduler.down_by_kind[kind]
+
     def fits(self, job: Job, devices: int | None = None, kind: str | None = None) -> bool:
         """Whether the job could start now: free devices of a kind that it runs on, and no reservation in its way."""
         return self._scheduler.kind_that_fits(job, devices or job.devices, kind) is not None
@@ -100,9 +104,20 @@ class View:
         """Pace of the job on so many devices of a kind; 1 is that on what it asks for, on the first kind."""
         return job.speed.at(devices, kind or self.kinds[0]).rate
 
-    def used_by(self, tenant: str) -> int:
-        """Devices that a tenant holds."""
-        return self._scheduler.used_by_tenant.get(tenant, 0)
+    def is_stopping(self, job: Job) -> bool:
+        """Whether the job was told to stop, and writes its checkpoint."""
+        run = self._scheduler.runs.get(job.number)
+        return run is not None and run.is_stopping
+
+    def is_fixed(self, job: Job) -> bool:
+        """Whether a running job cannot be stopped now: it may not be, is stopping already, or has just started."""
+        run = self._scheduler.runs[job.number]
+        return not job.preemptible or run.is_stopping or run.start_s == self._scheduler.now_s
+
+    def used_by(self, tenant: str, kind: str | None = None) -> int:
+        """Devices that a tenant holds, of one kind or of all."""
+        used = self._scheduler.used_by_tenant.get(tenant)
+        return 0 if used is None else sum(used.values()) if kind is None else used.get(kind, 0)
 
     def weight_of(self, tenant: str) -> float:
         """Share that a tenant is due, as a weight."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sim.engine.cluster.job import Job
     from sim.engine.cluster.view import View
 
+_MOST_PASSED = 64
+"""Jobs that fit by number and find no places, before the search is given up for this time."""
+
 
 class Easy(Policy):
     """Give the head of the queue a reservation at its shadow time, and let others fill the gap before or beside it.
@@ -25,6 +28,7 @@ class Easy(Policy):
     name: ClassVar[str] = "easy"
     summary: ClassVar[str] = "first come, first served; others overtake if the head of the queue is not delayed"
     source: ClassVar[str] = "Lifka 1995, The ANL/IBM SP scheduling system; Mu'alem & Feitelson 2001, IEEE TPDS 12(6)"
+    needs_one_kind: ClassVar[bool] = True
     claims: ClassVar[frozenset[str]] = frozenset({"work conserving", "easy promise", "relabelling", "no preemption"})
 
     def begin(self, view: View) -> None:
@@ -76,12 +80,26 @@ class Easy(Policy):
                     self._overtook(late, view)
             self._arrived.clear()
             return
+        yield from self._fill(view)
+        self._arrived.clear()
+
+    def _fill(self, view: View) -> Iterator[Decision]:
+        """Look at everybody behind the head, in order; those who find no places are passed over."""
+        queue, passed = self._queue, []
         gap_s = self._shadow_s - view.now_s
         while (free := view.free) and (job := queue.first(free, gap_s, min(self._extra, free))) is not None:
-            yield Start(job)
-            self._overtook(job, view)
-        self._has_freed = False
-        self._arrived.clear()
+            if view.fits(job):
+                yield Start(job)
+                self._overtook(job, view)
+                continue
+            queue.hide(job)
+            passed.append(job)
+            if len(passed) == _MOST_PASSED:
+                break
+        for job in passed:
+            queue.show(job)
+        # Reservations end and places come free without a word to us.
+        self._has_freed = bool(passed)
 
     def _promise(self, head: Job, view: View) -> None:
         """Find when the head can start, and how many devices it leaves over then."""
@@ -90,7 +108,7 @@ class Easy(Policy):
         self._promised_to, self._is_new = head, False
 
     def _may_overtake(self, job: Job, view: View) -> bool:
-        return job.estimate_s <= self._shadow_s - view.now_s or job.devices <= self._extra
+        return (job.estimate_s <= self._shadow_s - view.now_s or job.devices <= self._extra) and view.fits(job)
 
     def _overtook(self, job: Job, view: View) -> None:
         if job.estimate_s > self._shadow_s - view.now_s:

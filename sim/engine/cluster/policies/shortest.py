@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.engine.cluster.policies.target import fill, toward
 from sim.engine.cluster.policy import Decision, Policy, Start
 
 if TYPE_CHECKING:
@@ -35,3 +36,21 @@ class Shortest(Policy):
         queue = self._queue
         while queue and view.fits(queue[0][2]):
             yield Start(heapq.heappop(queue)[2])
+
+
+class ShortestRemaining(Policy):
+    """Run the jobs with the least left of their estimates, stopping others for them.
+
+    Jobs that do not fit what the shorter ones leave are passed over.
+    """
+
+    name: ClassVar[str] = "srtf"
+    summary: ClassVar[str] = "shortest remaining time first: stops longer jobs for shorter ones"
+    source: ClassVar[str] = "Schrage 1968, Operations Research 16(3): the shortest remaining processing time"
+    claims: ClassVar[frozenset[str]] = frozenset({"relabelling"})
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        """Choose anew among all jobs."""
+        everybody = [*view.running(), *view.waiting()]
+        order = sorted(everybody, key=lambda job: (view.estimated_left_s(job), job.number))
+        yield from toward(fill(order, view), view)

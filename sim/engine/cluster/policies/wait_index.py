@@ -66,6 +66,14 @@ class WaitIndex:
         if self._gone > _TIDY_AT and 2 * self._gone > len(jobs):
             self._tidy()
 
+    def hide(self, job: Job) -> None:
+        """Leave a job out of queries until it is shown again."""
+        self._lane_of[job.devices].hide(job)
+
+    def show(self, job: Job) -> None:
+        """Let queries find a job again."""
+        self._lane_of[job.devices].show(job)
+
     def first(self, width: int, longest_s: float, narrow: int) -> Job | None:
         """Give the first job that is at most ``width`` wide, and at most ``longest_s`` long or ``narrow`` wide."""
         best: Job | None = None
@@ -138,8 +146,16 @@ class _Lane:
 
     def remove(self, job: Job) -> None:
         """Take a job out."""
-        place = self.place.pop(job.number)
-        self.jobs[place] = None
+        self.hide(job)
+        self.jobs[self.place.pop(job.number)] = None
+
+    def show(self, job: Job) -> None:
+        """Put a hidden job back into the tree."""
+        self._set(self.place[job.number], job)
+
+    def hide(self, job: Job) -> None:
+        """Take a job out of the tree."""
+        place = self.place[job.number]
         at, tree = place + self.size, self.shortest
         tree[at] = math.inf
         at >>= 1

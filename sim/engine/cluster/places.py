@@ -1,0 +1,56 @@
+"""Where the devices of jobs sit: the free counts of nodes, and the rule that chooses among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.engine.ledger import ConservationError
+from sim.plan.placement import ClusterState
+from sim.plan.placement_rules import place, release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.run import Run
+    from sim.plan.placement import Allocation, ClusterMap
+
+
+class Places:
+    """The nodes of a cluster, and who sits on them."""
+
+    def __init__(self, cluster: ClusterMap, rule: str) -> None:
+        """Begin with every node free."""
+        self.state = ClusterState(cluster)
+        self._rule = rule
+
+    def fits(self, job: Job, devices: int, kind: str) -> bool:
+        """Tell whether there are places for so many devices of the job."""
+        return self.state.fits(devices, chunk=job.chunk or None, pool=kind)
+
+    def take(self, job: Job, devices: int, kind: str) -> Allocation:
+        """Give the job its places, all at once."""
+        found = place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind)
+        if found is None or found.devices != devices:
+            given = "none" if found is None else str(found.devices)
+            raise ConservationError(f"a gang of {devices} devices got {given} by the rule {self._rule!r}")
+        return found
+
+    def give_back(self, allocation: Allocation) -> None:
+        """Free the places of a job."""
+        release(self.state, allocation)
+
+    def move(self, job: Job, held: Allocation, devices: int, kind: str) -> Allocation | None:
+        """Give a job other places for another number of devices; None where there are none, and it keeps its own."""
+        release(self.state, held)
+        if not self.fits(job, devices, kind):
+            return None
+        return self.take(job, devices, kind)
+
+    def node_of_device(self, device: int) -> int:
+        """Give the node of a device, by its number in the whole cluster."""
+        return int(self.state.map.capacity.cumsum().searchsorted(device, side="right"))
+
+    def on_node(self, runs: Iterator[Run], node: int) -> list[Run]:
+        """List the runs that have devices on a node."""
+        return [run for run in runs if run.place is not None and node in run.place.nodes]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from heapq import heappush
-from typing import TYPE_CHECKING
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
 
 import simpy
 
@@ -19,31 +19,50 @@ MAX_EVENTS = 500_000_000
 """Wake-ups that a world handles before it gives up."""
 
 
-LAST = simpy.events.EventPriority(2)
-"""Of the wake-ups at one instant, those that come after all others: iterations see every arrival of their instant."""
+USUAL, LAST = simpy.events.NORMAL, simpy.events.EventPriority(2)
+"""Of the wake-ups at one instant the last come after all others: iterations see every arrival of their instant."""
+
+
+class _WakeUp:
+    """One entry of the clock: a timeout costs five times as much, and a service has some for each request."""
+
+    __slots__ = ("action", "alarm", "version")
+
+    def __init__(self, action: Callable[[], None], alarm: Alarm | None = None, version: int = 0) -> None:
+        self.action = action
+        self.alarm = alarm
+        self.version = version
 
 
 class _Clock(simpy.Environment):
-    """SimPy's clock, which can also be told an exact time to ring at, and pass over time in which nothing happens."""
+    """SimPy's clock, which also holds plain wake-ups, rings at exact times and passes over time without any."""
 
-    def ring_at(self, time_s: float, priority: simpy.events.EventPriority, wake_up: simpy.Event) -> None:
-        """Process a wake-up at exactly this time; now + (time - now) may be another float."""
-        heappush(self._queue, (time_s, priority, next(self._eid), wake_up))
+    def wake_at(self, time_s: float, priority: simpy.events.EventPriority, wake_up: _WakeUp) -> None:
+        """Handle a wake-up at exactly this time; now + (time - now) may be another float."""
+        if not self._now <= time_s < math.inf:
+            raise ConservationError(f"a wake-up for {time_s!r} s is set at {self._now!r} s")
+        heappush(self._queue, (time_s, priority, next(self._eid), wake_up))  # type: ignore[misc] # see step
 
-    def skip_to(self, time_s: float) -> None:
-        """Let the time pass until just before the next wake-up at most."""
-        assert self._now <= time_s <= self.peek(), f"{time_s!r} s is not between now and the next wake-up"
+    def skip_to(self, time_s: float) -> bool:
+        """Let the time pass, unless something is set to happen by then; tell whether it passed."""
+        queue = self._queue
+        if queue and queue[0][0] <= time_s:
+            return False
         self._now = time_s
+        return True
 
-
-class _WakeUp(simpy.Event):
-    """One entry of the clock: what a timeout is, without a delay of its own."""
-
-    def __init__(self, clock: _Clock, action: Callable[[simpy.Event], None], version: int) -> None:
-        self.env = clock
-        self.callbacks = [action]
-        self._value = version
-        self._ok = True
+    def step(self) -> None:
+        """Handle the next wake-up, ours or SimPy's."""
+        queue: list[Any] = self._queue
+        if queue:
+            wake_up = queue[0][3]
+            if type(wake_up) is _WakeUp:
+                self._now = heappop(queue)[0]
+                alarm = wake_up.alarm
+                if alarm is None or alarm.version == wake_up.version:
+                    wake_up.action()
+                return
+        super().step()
 
 
 class World:
@@ -58,6 +77,8 @@ class World:
         self.streams = Streams(seed)
         self.ledger = Ledger(capacity)
         self.max_events = max_events
+        self.skip_to = self.environment.skip_to
+        """Let time pass until then without a wake-up, unless one is set by then; tells whether it passed."""
         self.events = 0
         """Wake-ups handled so far, obsolete ones included."""
 
@@ -66,18 +87,10 @@ class World:
         """Give the seconds since the world began."""
         return float(self.environment.now)
 
-    @property
-    def next_s(self) -> float:
-        """Give the time of the next wake-up, infinity where none is set."""
-        return float(self.environment.peek())
-
-    def skip_to(self, time_s: float) -> None:
-        """Let time pass in which nothing is set to happen, without a wake-up: until ``next_s`` at most."""
-        self.environment.skip_to(time_s)
-
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Call the action once, ``delay_s`` from now; it cannot be called off (an `Alarm` can)."""
-        self.environment.timeout(delay_s).callbacks.append(lambda _: action())
+        clock = self.environment
+        clock.wake_at(clock.now + delay_s, USUAL, _WakeUp(action))
 
     def run_until(self, finished: Callable[[], bool]) -> None:
         """Handle wake-ups until the condition holds.
@@ -113,28 +126,20 @@ class Alarm:
         """Keep what to do when it rings."""
         self._clock = world.environment
         self._action = action
-        self._version = 0
+        self.version = 0
 
     def set(self, delay_s: float) -> None:
         """Ring once, ``delay_s`` from now, instead of whenever it would have rung."""
-        self._version += 1
-        self._clock.timeout(delay_s, self._version).callbacks.append(self._ring)
+        self._ring_at(self._clock.now + delay_s, USUAL)
 
     def set_at(self, time_s: float) -> None:
-        """Ring once at exactly this time, after all else that happens at that instant, instead of whenever else.
-
-        Raises:
-            ConservationError: the time is over, or no time.
-        """
-        if not self._clock.now <= time_s < math.inf:
-            raise ConservationError(f"an alarm for {time_s!r} s is set at {self._clock.now!r} s")
-        self._version = version = self._version + 1
-        self._clock.ring_at(time_s, LAST, _WakeUp(self._clock, self._ring, version))
+        """Ring once at exactly this time, after all else that happens at that instant, instead of whenever else."""
+        self._ring_at(time_s, LAST)
 
     def clear(self) -> None:
         """Do not ring."""
-        self._version += 1
+        self.version += 1
 
-    def _ring(self, wake_up: simpy.Event) -> None:
-        if wake_up.value == self._version:
-            self._action()
+    def _ring_at(self, time_s: float, priority: simpy.events.EventPriority) -> None:
+        self.version = version = self.version + 1
+        self._clock.wake_at(time_s, priority, _WakeUp(self._action, self, version))

@@ -32,7 +32,8 @@ class LinearCost:
         self, decoding: int, context: int, prefill_tokens: int, prefill_pairs: int, prefill_sequences: int
     ) -> float:
         length_s = self.base_s + self.token_s * (decoding + prefill_tokens) + self.pair_s * context
-        return length_s + self.prefill_pair_s * prefill_pairs + self.curved_s * float(np.sqrt(context))
+        length_s += self.prefill_pair_s * prefill_pairs
+        return length_s + self.curved_s * float(np.sqrt(context)) if self.curved_s else length_s
 
     def decode_s(self, decoding: int, contexts: NDArray[np.int64]) -> NDArray[np.float64]:
         return self.base_s + self.token_s * decoding + self.pair_s * contexts + self.curved_s * np.sqrt(contexts)

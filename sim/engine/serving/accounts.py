@@ -36,9 +36,13 @@ class Accounts:
         cached, prompt = sequence.cached, request.prompt_tokens
         tokens = prompt - cached
         pairs = (prompt * (prompt + 1) - cached * (cached + 1)) // 2
-        _add(self.prefill, tokens, pairs)
-        _add(self.recompute, sequence.prefilled - tokens, sequence.prefill_pairs - pairs)
-        _add(self.decode, decoded, sequence.decode_pairs)
+        prefill, decode = self.prefill, self.decode
+        prefill[0] += tokens
+        prefill[1] += pairs
+        if sequence.prefilled != tokens or sequence.prefill_pairs != pairs:
+            _add(self.recompute, sequence.prefilled - tokens, sequence.prefill_pairs - pairs)
+        decode[0] += decoded
+        decode[1] += sequence.decode_pairs
         self.delivered += sequence.generated
         self.cached += cached
 

@@ -11,47 +11,36 @@ if TYPE_CHECKING:
 
 
 class BlockPool:
-    """Blocks that are free or held."""
+    """Blocks that are free or held. Whoever has seen that blocks are free takes them: ``pool.free -= blocks``."""
 
-    __slots__ = ("allocated", "capacity", "free", "released")
+    __slots__ = ("capacity", "free", "released")
 
     def __init__(self, capacity: int) -> None:
         """Begin with all blocks free."""
         self.capacity = capacity
         self.free = capacity
         """Blocks that a sequence may take; those with cached content among them."""
-        self.allocated = 0
         self.released = 0
+        """Blocks that were given back so far."""
 
     @property
     def held(self) -> int:
         """Give the blocks that sequences hold."""
         return self.capacity - self.free
 
-    def take(self, blocks: int) -> None:
-        """Take blocks; the caller has seen that they are free."""
-        self.free -= blocks
-        self.allocated += blocks
-
     def give_back(self, blocks: int) -> None:
         """Free blocks whose content nobody will ask for."""
         self.free += blocks
         self.released += blocks
 
-    def leave(self, contents: Sequence[Hashable], others: int) -> None:  # noqa: ARG002 - a pool without a cache
-        """Free what a sequence held: blocks of these contents, and others."""
-        self.give_back(others)
-
     def check(self) -> None:
-        """Assert that blocks are neither lost nor made.
+        """Assert that all blocks came back.
 
         Raises:
-            ConservationError: they are.
+            ConservationError: some were lost or made.
         """
-        if not 0 <= self.free <= self.capacity or self.allocated - self.released != self.held:
-            raise ConservationError(
-                f"KV blocks: {self.allocated} allocated, {self.released} freed, {self.free} of {self.capacity} free"
-            )
+        if self.free != self.capacity:
+            raise ConservationError(f"KV blocks: {self.free} of {self.capacity} are free after the last sequence")
 
     def find(self, contents: Sequence[Hashable], most: int) -> int:  # noqa: ARG002 - a pool without a cache
         """Give how many leading blocks are cached, ``most`` at most: none without a prefix cache."""

@@ -25,10 +25,7 @@ def close_books(
     """
     _check_tokens(service)
     for replica in service.replicas:
-        pool = replica.scheduler.pool
-        pool.check()
-        if pool.held:
-            raise ConservationError(f"replica {replica.index} of {service.name} ends with {pool.held} blocks held")
+        replica.scheduler.pool.check()
     plan, meter, accounts = service.plan, service.meter, service.accounts
     flop = _flop(service)
     device_seconds = _device_seconds(service, now_s, sum(flop.values()))
@@ -61,7 +58,7 @@ def close_books(
         joules=joules,
         device_seconds=device_seconds,
         kv_blocks=plan.kv_blocks,
-        blocks_allocated=sum(replica.scheduler.pool.allocated for replica in service.replicas),
+        blocks_allocated=sum(replica.scheduler.pool.released for replica in service.replicas),
         timeline=_timeline(service, now_s),
         devices=plan.devices,
         peak_flop_per_s=plan.peak_flop_per_s,

@@ -110,13 +110,3 @@ class DecodeBatch:
                 break
             after += 1
         return min(iterations, after)
-
-    def advance(self, iterations: int) -> None:
-        """Give every sequence so many tokens."""
-        self.iteration += iterations
-        self.context += self.count * iterations
-
-    def needy(self) -> list[Sequence]:
-        """Give those that need a block in the next iteration, in the order of admission."""
-        phase = self.iteration % self.block_size
-        return [sequence for sequence in self.running if sequence.phase == phase]

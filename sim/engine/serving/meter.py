@@ -20,22 +20,24 @@ STRETCHES_AT_ONCE = 8192
 MAX_BINS = 2**20
 """Bins of time; a run that is longer has bins of 2, 4, ... s."""
 FIRST_BIN_S = 1.0
-_STRETCH = Struct("12d")
+STRETCH = Struct("12d")
 _CURVES = 10
 
 
 class Meter:
-    """Sums, curves over time and gaps between tokens, from stretches of equal iterations.
+    """Sums, curves over time and gaps between tokens, from stretches of iterations.
 
-    A stretch is some iterations of one replica: the k-th takes ``first_s + k step_s``, its batch of ``tokens`` decode
-    tokens attends to ``context + k tokens`` tokens.
+    A stretch is twelve numbers (STRETCH) that a replica packs into ``buffer`` at ``used``: start, length of the first
+    iteration and what each further one takes longer, iterations, decoding sequences and the context of the first
+    iteration, tokens, pairs and chunks of prefill, how many of its sequences had their last token at its beginning,
+    requests waiting, blocks held. A function call for each stretch would cost more than all else about it.
     """
 
     def __init__(self, communication_s: Callable[[int], float]) -> None:
         """Take the exposed communication of an iteration by its tokens."""
         self._communication_s = communication_s
-        self._buffer = bytearray(_STRETCH.size * STRETCHES_AT_ONCE)
-        self._used = 0
+        self.buffer = bytearray(STRETCH.size * STRETCHES_AT_ONCE)
+        self.used = 0
         self._curves = np.zeros((_CURVES, 1024))
         self._bin_s = FIRST_BIN_S
         self.gaps = LogHistogram()
@@ -44,43 +46,6 @@ class Meter:
         self.prefill_pairs = self.decode_pairs = self.outputs = 0
         self.busy_s = self.communication = 0.0
 
-    def add(
-        self,
-        start_s: float,
-        first_s: float,
-        step_s: float,
-        count: int,
-        tokens: int,
-        context: int,
-        prefill_tokens: int,
-        prefill_pairs: int,
-        prefills: int,
-        regular: int,
-        waiting: int,
-        blocks: int,
-    ) -> None:
-        """Add a stretch; ``regular`` of its sequences had their last token at its beginning."""
-        used = self._used
-        _STRETCH.pack_into(
-            self._buffer,
-            used,
-            start_s,
-            first_s,
-            step_s,
-            count,
-            tokens,
-            context,
-            prefill_tokens,
-            prefill_pairs,
-            prefills,
-            regular,
-            waiting,
-            blocks,
-        )
-        self._used = used = used + 96
-        if used == len(self._buffer):
-            self.flush()
-
     def add_gaps(self, gaps: list[tuple[float, int]]) -> None:
         """Add times between tokens that are not those of an iteration: (seconds, how many)."""
         seconds, counts = zip(*gaps, strict=True)
@@ -88,8 +53,8 @@ class Meter:
 
     def flush(self) -> None:
         """Work off what was added."""
-        stretches = np.frombuffer(self._buffer, np.float64, self._used // 8).reshape(-1, 12).T
-        self._used = 0
+        stretches = np.frombuffer(self.buffer, np.float64, self.used // 8).reshape(-1, 12).T
+        self.used = 0
         if not stretches.size:
             return
         start_s, first_s, step_s, count, tokens, context, prefill, pairs, prefills, regular, waiting, blocks = stretches

@@ -32,7 +32,7 @@ class PrefixCache(BlockPool):
     With host memory, what is evicted goes there, oldest out, and is found until then.
     """
 
-    __slots__ = ("_holders", "_host", "_last_run", "_queue", "_taken", "host_blocks")
+    __slots__ = ("_holders", "_host", "_last_run", "_queue", "_queued", "host_blocks")
 
     def __init__(self, capacity: int, host_blocks: int = 0) -> None:
         """Begin with all blocks free and empty."""
@@ -42,20 +42,15 @@ class PrefixCache(BlockPool):
         self._queue: OrderedDict[Hashable, None] = OrderedDict({self._last_run: None})
         self._holders: dict[Hashable, int] = {}
         self._host: OrderedDict[Hashable, None] = OrderedDict()
-        self._taken = 0
-        """Blocks taken since the queue was last worked off."""
-
-    def take(self, blocks: int) -> None:
-        """Take blocks from the front of the queue; the caller has seen that they are free."""
-        self.free -= blocks
-        self.allocated += blocks
-        self._taken += blocks
+        self._queued = capacity
+        """Blocks in the queue: those that are free, and those taken since it was last worked off."""
 
     def give_back(self, blocks: int) -> None:
         """Free blocks whose content nobody will ask for."""
         if not blocks:
             return
         self.free += blocks
+        self._queued += blocks
         self.released += blocks
         if self._last_run.blocks and next(reversed(self._queue)) is self._last_run:
             self._last_run.blocks += blocks
@@ -65,7 +60,7 @@ class PrefixCache(BlockPool):
 
     def find(self, contents: Sequence[Hashable], most: int) -> int:
         """Give how many leading contents are in blocks, ``most`` at most."""
-        if self._taken:
+        if self._queued != self.free:
             self._work_off()
         holders, found = self._holders, 0
         for content in contents[:most]:
@@ -96,12 +91,12 @@ class PrefixCache(BlockPool):
             if not holders[content]:
                 del queue[content]
                 self.free -= 1
-                self.allocated += 1
+                self._queued -= 1
             holders[content] += 1
 
     def keep(self, contents: Sequence[Hashable]) -> list[Hashable]:
         """Give blocks that are taken already their content; return those contents that were not cached elsewhere."""
-        if self._taken:
+        if self._queued != self.free:
             self._work_off()
         holders = self._holders
         kept = [content for content in contents if content not in holders]
@@ -120,6 +115,7 @@ class PrefixCache(BlockPool):
                 queue[content] = None
                 freed += 1
         self.free += freed
+        self._queued += freed
         self.released += freed
 
     def clear(self) -> None:
@@ -129,7 +125,7 @@ class PrefixCache(BlockPool):
         self._queue = OrderedDict({self._last_run: None})
         self._holders = {}
         self._host = OrderedDict()
-        self._taken = 0
+        self._queued = self.capacity
 
     def check(self) -> None:
         """Assert that every free block stands in the queue once.
@@ -145,7 +141,9 @@ class PrefixCache(BlockPool):
 
     def _work_off(self) -> None:
         """Evict what the blocks taken so far held."""
-        taken, queue, holders = self._taken, self._queue, self._holders
+        queue, holders = self._queue, self._holders
+        taken = self._queued - self.free
+        self._queued = self.free
         while taken:
             entry = next(iter(queue))
             if isinstance(entry, _Run):
@@ -160,7 +158,6 @@ class PrefixCache(BlockPool):
                 taken -= 1
                 if self.host_blocks:
                     self._offload(entry)
-        self._taken = 0
 
     def _offload(self, content: Hashable) -> None:
         host = self._host

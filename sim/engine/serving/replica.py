@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sim.engine.serving.jump import Jump
+from sim.engine.serving.meter import STRETCH
 from sim.engine.world import Alarm
 
 if TYPE_CHECKING:
@@ -92,18 +93,17 @@ class Replica:
 
     def _ring(self) -> None:
         """Carry out what was planned and plan on, without a wake-up as long as nothing else can happen before."""
-        world, jump = self._world, self._jump
-        self._now_s = world.now_s
+        skip_to, jump = self._world.skip_to, self._jump
+        self._now_s = self._world.now_s
         while True:
             handed_back = bool(jump.count) and self._carry_out()
             if not self._plan():
                 self.idle = True
                 return
             # Whoever was told of a finish may have waited for just that to end the simulation.
-            if handed_back or jump.end_s >= world.next_s:
+            if handed_back or not skip_to(jump.end_s):
                 self._alarm.set_at(jump.end_s)
                 return
-            world.skip_to(jump.end_s)
 
     def _plan(self) -> bool:
         """Compose the next iteration and plan it, with all that follow it and are alike; tell whether there is any."""
@@ -161,27 +161,56 @@ class Replica:
 
     def _measure(self) -> None:
         """Tell the meter what is about to be carried out."""
-        jump, scheduler, add = self._jump, self.scheduler, self._meter.add
-        decodes = scheduler.decodes
-        context = scheduler.batch.context if decodes else 0
+        jump, scheduler, meter = self._jump, self.scheduler, self._meter
+        decodes, pool = scheduler.decodes, scheduler.pool
+        if jump.ends_s is not None:
+            self._measure_listed(jump.ends_s[: jump.count])
+            return
+        used = meter.used
+        STRETCH.pack_into(
+            meter.buffer,
+            used,
+            jump.start_s,
+            jump.first_s,
+            jump.step_s,
+            jump.count,
+            decodes,
+            scheduler.batch.context if decodes else 0,
+            scheduler.prefill_tokens,
+            scheduler.prefill_pairs,
+            len(scheduler.chunks),
+            scheduler.on_time if scheduler.late else decodes,
+            len(scheduler.waiting),
+            pool.capacity - pool.free,
+        )
+        meter.used = used = used + STRETCH.size
+        if used == len(meter.buffer):
+            meter.flush()
+
+    def _measure_listed(self, ends_s: list[float]) -> None:
+        """Tell the meter of decode iterations one by one."""
+        jump, scheduler, meter = self._jump, self.scheduler, self._meter
+        decodes, context = scheduler.decodes, scheduler.batch.context
         waiting, held = len(scheduler.waiting), scheduler.pool.held
-        if jump.ends_s is None:
-            add(
-                jump.start_s,
-                jump.first_s,
-                jump.step_s,
-                jump.count,
+        start_s = jump.start_s
+        for end_s in ends_s:
+            STRETCH.pack_into(
+                meter.buffer,
+                meter.used,
+                start_s,
+                end_s - start_s,
+                0.0,
+                1,
                 decodes,
                 context,
-                scheduler.prefill_tokens,
-                scheduler.prefill_pairs,
-                len(scheduler.chunks),
-                scheduler.on_time if decodes else 0,
+                0,
+                0,
+                0,
+                scheduler.on_time,
                 waiting,
                 held,
             )
-            return
-        start_s = jump.start_s
-        for end_s in jump.ends_s[: jump.count]:
-            add(start_s, end_s - start_s, 0.0, 1, decodes, context, 0, 0, 0, scheduler.on_time, waiting, held)
+            meter.used += STRETCH.size
+            if meter.used == len(meter.buffer):
+                meter.flush()
             start_s, context = end_s, context + decodes

@@ -89,11 +89,17 @@ class Scheduler:
             self._compose_apart(now_s)
             return
         if batch.count:
-            self._take_for_decode(now_s)
+            self._taken = need = batch.phases[batch.iteration % self.block_size]
+            if need > self.pool.free:
+                self._take_for_decode(now_s)
+            else:
+                self.pool.free -= need
         if self.partial is not None:
             self._go_on(self.partial, self.token_budget - batch.count, now_s)
         if self.waiting and not self.alone:
-            self._admit(self.token_budget - batch.count - self.prefill_tokens)
+            budget = self.token_budget - batch.count - self.prefill_tokens
+            if budget > 0:
+                self._admit(budget)
         self.decodes = batch.count
 
     def advance(self, iterations: int, now_s: float) -> list[Sequence]:
@@ -102,10 +108,9 @@ class Scheduler:
         finished: list[Sequence] = []
         if self.decodes:
             if iterations > 1:
-                blocks = batch.needed(iterations) - self._taken
-                if blocks:
-                    self.pool.take(blocks)
-            batch.advance(iterations)
+                self.pool.free -= batch.needed(iterations) - self._taken
+            batch.iteration += iterations
+            batch.context += batch.count * iterations
             if self.late:
                 self.gaps += [(now_s - when_s, count) for when_s, count in self.late]
                 self.late = []
@@ -116,17 +121,27 @@ class Scheduler:
         if chunks:
             self.chunks = []
             for sequence, tokens in chunks:
-                self._advance_prefill(sequence, tokens, now_s, finished)
+                computed = sequence.computed
+                sequence.prefilled += tokens
+                sequence.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
+                sequence.computed = computed = computed + tokens
+                if computed < sequence.target:
+                    self.partial = sequence
+                else:
+                    self._end_prefill(sequence, now_s, finished)
         return finished
 
     def release(self, sequence: Sequence) -> None:
         """Free the blocks of a sequence that does not decode."""
-        held = sequence.held
-        if self.cache is not None and len(sequence.contents) > sequence.named:
-            held += self.cache.keep(sequence.contents[sequence.named : sequence.computed // self.block_size])
-        self.pool.leave(held, sequence.blocks - len(held))
-        sequence.held = []
-        sequence.named = 0
+        if sequence.contents and self.cache is not None:
+            held = sequence.held
+            if len(sequence.contents) > sequence.named:
+                held += self.cache.keep(sequence.contents[sequence.named : sequence.computed // self.block_size])
+            self.cache.leave(held, sequence.blocks - len(held))
+            sequence.held = []
+            sequence.named = 0
+        else:
+            self.pool.give_back(sequence.blocks)
         sequence.blocks = 0
         sequence.running = False
 
@@ -139,15 +154,8 @@ class Scheduler:
             self.partial = None
         self.release(sequence)
 
-    def _advance_prefill(self, sequence: Sequence, tokens: int, now_s: float, finished: list[Sequence]) -> None:
-        """Count a chunk; its prompt's last one gives a token."""
-        computed = sequence.computed
-        sequence.prefilled += tokens
-        sequence.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
-        sequence.computed = computed = computed + tokens
-        if computed < sequence.target:
-            self.partial = sequence
-            return
+    def _end_prefill(self, sequence: Sequence, now_s: float, finished: list[Sequence]) -> None:
+        """Give a token to a sequence whose prompt is computed."""
         sequence.generated += 1
         sequence.joined_s = now_s
         if sequence.last_token_s >= 0:
@@ -198,8 +206,7 @@ class Scheduler:
             self.preempt(self._victim(), now_s)
             self.alone = True
         self._taken = need = batch.phases[phase]
-        if need:
-            pool.take(need)
+        pool.free -= need
 
     def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
         """Compute the next chunk of the prompt in hand; without blocks for it, it is preempted."""
@@ -210,7 +217,7 @@ class Scheduler:
                 self.preempt(sequence, now_s)
                 self.alone = True
                 return
-            self.pool.take(blocks)
+            self.pool.free -= blocks
             sequence.blocks += blocks
         self._add_chunk(sequence, tokens)
         self.partial = None
@@ -218,7 +225,7 @@ class Scheduler:
     def _admit(self, budget: int) -> None:
         """Admit waiting sequences in their order, as long as tokens, blocks and places last."""
         waiting, size, pool = self.waiting, self.block_size, self.pool
-        places = self.max_sequences - self.running
+        places = self.max_sequences - self.batch.count - len(self.chunks)
         while waiting and budget > 0 and places > 0:
             sequence = waiting.head()
             target = sequence.target
@@ -236,7 +243,7 @@ class Scheduler:
                 wanted = -(-target // size) - found
             if found and self.cache is not None:
                 wanted += self.cache.idle_among(sequence.contents[:found])
-            if self.running:
+            if self.watermark and (self.batch.count or self.chunks):
                 wanted += self.watermark
             if wanted > pool.free:
                 break
@@ -260,7 +267,7 @@ class Scheduler:
             self.cache.hold(shared)
             sequence.held = list(shared)
             sequence.named = found
-        self.pool.take(blocks)
+        self.pool.free -= blocks
         sequence.blocks = found + blocks
         sequence.computed = found * self.block_size
         sequence.running = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sim.spec.annotate import scalar, write_default
 from sim.spec.defaults import DEFAULTS
+from sim.spec.distribution import Distribution
 from sim.spec.document import printable
 from sim.spec.quantity import Amount, FrozenModel, Quantity, Sourced, SourcedQuantity
 from sim.units import DIMENSIONS
@@ -129,12 +130,26 @@ def _data(value: object, dimension: str = "") -> object:
         return [_data(inner, dimension) for inner in value]
     if isinstance(value, Amount):
         return write_default(value.value, value.dimension)
+    if isinstance(value, Distribution):
+        return _drawn(value)
     if isinstance(value, float) and dimension and not DIMENSIONS[dimension].bare:
         return write_default(value, dimension)
     return value
 
 
+def _drawn(value: Distribution) -> object:
+    """Write a distribution in the form in which it is read."""
+    numbers = [_data(number, value.dimension) for number in value.values]
+    if value.kind == "fixed":
+        return numbers[0]
+    if value.kind == "lognormal":
+        return {"lognormal": {"median": numbers[0], "p95": numbers[1]}}
+    return {value.kind: numbers[0] if value.kind == "exponential" else numbers}
+
+
 def _text(value: object, dimension: str) -> str:
+    if isinstance(value, Distribution):
+        return str(_drawn(value))
     if isinstance(value, Sourced):
         return write_default(value.value, value.dimension)
     if isinstance(value, bool):

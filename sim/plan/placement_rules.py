@@ -67,8 +67,8 @@ def place(
     for number in pools_of(state.map, pool):
         size = state.chunk_of(devices, chunk, number)
         is_by_node = within is None and level == NODE and kind != "topology"
-        if is_by_node and size == devices:
-            node = _next_node(state.index(number), kind, devices, devices)
+        if size == devices and within is None and (is_by_node or kind != "spread"):
+            node = _node_for_chunk(state, number, size, kind, level)
             if node < 0:
                 continue
             state.take(node, devices)
@@ -113,6 +113,13 @@ def levels_crossed(
             group = state.map.group_of[level][of_rank]
             total += sent_bytes * float(np.mean(group[starts] != group[last]))
     return total
+
+
+def _node_for_chunk(state: ClusterState, pool: int, size: int, kind: str, level: str) -> int:
+    """Give the node of a job of one chunk, or -1; no level is crossed on one node, so ``topology`` packs."""
+    if kind == "packed" and level != NODE:
+        return _Groups(state, pool, size).tightest_node(level)
+    return _next_node(state.index(pool), "packed" if kind == "topology" else kind, size, size)
 
 
 def _next_node(index: FreeIndex, kind: str, least: int, left: int) -> int:
@@ -164,6 +171,20 @@ class _Groups:
         self.state, self._pool, self._size = state, pool, size
         self._ladder = (NODE, *state.map.levels)
         self._whole_pool = state.map.first_node[pool], state.map.first_node[pool + 1]
+
+    def tightest_node(self, level: str) -> int:
+        """Give the node for one chunk: in the tightest group of a level, the tightest group below, and so on; or -1."""
+        first, last = self.state.map.groups(level, self._pool)
+        for number in range(self._ladder.index(level), 0, -1):
+            level = self._ladder[number]
+            group = _tightest(self._room(level, first, last), 1)
+            if group < 0:
+                return -1
+            start, end = self._nodes(level, first + group)
+            inner = self.state.map.group_of[self._ladder[number - 1]]
+            first, last = int(inner[start]), int(inner[end - 1]) + 1
+        node = _tightest(self.state.free[first:last], self._size)
+        return first + node if node >= 0 else -1
 
     def in_one(self, devices: int, level: str) -> Counts | None:
         """Take the tightest group of a level that holds the whole job, as few groups below it as possible."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.cost.precision import weigh
+from sim.engine.cluster.fabric import Exchanging, SharedFabric
 from sim.engine.cluster.job import Pace, Workload
 from sim.engine.cluster.places import Places
 from sim.engine.cluster.registry import find, find_python, make
@@ -17,6 +18,8 @@ from sim.errors import InfeasibleError, ScenarioError, UsageError
 from sim.plan.placement import ClusterMap, pool_of_cluster
 from sim.plan.placement import Pool as PlacedPool
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
+from sim.plan.routes import nested_of, traffic_of
+from sim.plan.topology_build import topology_of
 from sim.plan.training import power_model
 from sim.plan.training_speed import TrainingSteps
 from sim.results import jobs_report
@@ -27,8 +30,12 @@ from sim.study.cluster_jobs import Asked, Gathered, gather, priority_of
 from sim.study.telling import provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.engine.cluster.policy import Policy
     from sim.engine.cluster.recording import ClusterRecording
+    from sim.plan.placement import Allocation
+    from sim.plan.routes import Traffic
     from sim.spec.scenario import Scenario
     from sim.spec.workload import TrainingSpec
 
@@ -63,7 +70,8 @@ def play(prepared: Prepared, seed: int) -> ClusterRecording:
     """Play to the end of the last job."""
     world = World(sum(pool.devices for pool in prepared.pools), seed)
     places = None if prepared.cluster_map is None else Places(prepared.cluster_map, prepared.rules.place)
-    scheduler = Scheduler(world, prepared.pools, prepared.workload, prepared.policy, prepared.rules, places)
+    network = _network(prepared)
+    scheduler = Scheduler(world, prepared.pools, prepared.workload, prepared.policy, prepared.rules, places, network)
     scheduler.begin()
     world.run_until(scheduler.has_finished)
     return scheduler.record()
@@ -115,6 +123,27 @@ class TrainingSpeed:
             overhead = run.hardware_flop_per_step / run.model_flop_per_step - 1.0
             self._paces[id(step)] = Pace(step.steps_per_s / self._reference.steps_per_s, step.parts, overhead)
         return self._paces[id(step)]
+
+    def exchange(self, devices: int, place: Allocation) -> tuple[Sequence[Traffic], float]:
+        """Give what a step exchanges where the run sits, and the seconds from step to step, checkpoints included."""
+        step = self.steps.on(devices, place)
+        return ((), 1.0) if step is None else (self.steps.placed(devices).at(place).traffic, 1.0 / step.steps_per_s)
+
+    def nested(self, devices: int) -> Sequence[tuple[int, float]]:
+        """Give the spans of its groups of collectives, each with the seconds that a step waits for it."""
+        prepared = self.steps.prepared(devices)
+        if prepared is None or prepared.layout is None:
+            return ()
+        return nested_of(traffic_of(prepared.layout, prepared.run.step_parts))
+
+
+def _network(prepared: Prepared) -> SharedFabric | None:
+    """Give the links that training runs share; none where no job is known to be on them."""
+    cluster, nodes = prepared.resolved, prepared.cluster_map
+    if nodes is None or not any(isinstance(job.speed, Exchanging) for job in prepared.workload.jobs):
+        return None
+    kind = cluster.accelerator.name
+    return SharedFabric({kind: topology_of(cluster, nodes, kind)}) if kind in nodes.pool_index else None
 
 
 def training_job(

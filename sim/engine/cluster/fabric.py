@@ -25,6 +25,9 @@ class Exchanging(Protocol):
     def exchange(self, devices: int, place: Allocation) -> tuple[Sequence[Traffic], float]:
         """Give what a step exchanges where the job sits, and the seconds from step to step while it is alone."""
 
+    def nested(self, devices: int) -> Sequence[tuple[int, float]]:
+        """Give the spans of its groups of collectives, with their weights, as the placement rule ``topology`` asks."""
+
 
 class SharedFabric:
     """The networks of all kinds of device of a cluster, as one set of links.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.engine.cluster.fabric import Exchanging
 from sim.engine.ledger import ConservationError
 from sim.plan.placement import ClusterState
 from sim.plan.placement_rules import place, release
@@ -30,7 +31,9 @@ class Places:
 
     def take(self, job: Job, devices: int, kind: str) -> Allocation:
         """Give the job its places, all at once."""
-        found = place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind)
+        speed = job.speed
+        nested = speed.nested(devices) if self._rule == "topology" and isinstance(speed, Exchanging) else ()
+        found = place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind, nested=nested)
         if found is None or found.devices != devices:
             given = "none" if found is None else str(found.devices)
             raise ConservationError(f"a gang of {devices} devices got {given} by the rule {self._rule!r}")

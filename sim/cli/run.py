@@ -47,6 +47,7 @@ def run(
     A training run shows the expected answer and, beside it, what the simulated seeds did. Ends with exit code 3
     where a target of the scenario was missed.
     """
+    from sim.cli.run_report import draw, target_lines
     from sim.results.run_report import RunReport
     from sim.spec.load import load_document, read_scenario
     from sim.study.scenarios import run_scenario
@@ -58,17 +59,16 @@ def run(
     loaded = read_scenario(document)
     report = run_scenario(loaded, None, seeds, document=document, allow_code=allow_code)
     keep.write(report, loaded)
-    missed = isinstance(report, RunReport) and report.missed
     if json:
         output.write_json(report.to_dict())
     elif isinstance(report, RunReport):
-        from sim.cli.run_report import draw
-
         draw(report, everything=everything)
     else:
         for line in lines(report, everything=everything):
             output.write(line)
-    return MISSED if missed else 0
+        for line in target_lines(report.targets):
+            output.write(line)
+    return MISSED if report.missed else 0
 
 
 def lines(report: Report, *, everything: bool) -> Iterator[str]:

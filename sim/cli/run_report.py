@@ -11,9 +11,10 @@ from sim.results.words import amount
 from sim.units import DIMENSIONS, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sim.results.run_report import Column, RunReport, Section
+    from sim.results.targets import TargetResult
 
 SMALLEST_SHARE = 0.0005
 """Accounts below it are drawn as one line, "other"; JSON has each."""
@@ -27,7 +28,7 @@ def draw(report: RunReport, *, everything: bool = False) -> None:
         output.write(line)
     for section in report.sections:
         _section(section)
-    for line in (*_totals(report), *_seeds(report), *_targets(report)):
+    for line in (*_totals(report), *_seeds(report), *target_lines(report.targets)):
         output.write(line)
     if everything:
         for row in report.assumptions:
@@ -113,8 +114,9 @@ def _seeds(report: RunReport) -> Iterator[str]:
         yield f"  {name:<38}" + "".join(f"{text:>12}" for text in shown)
 
 
-def _targets(report: RunReport) -> Iterator[str]:
-    for target in report.targets:
+def target_lines(targets: Sequence[TargetResult]) -> Iterator[str]:
+    """Say of each target whether it was met."""
+    for target in targets:
         pair = (target.value, target.limit)
         value, limit = (
             show(each, target.dimension) if target.dimension in DIMENSIONS else f"{each:.4g}" for each in pair

@@ -10,6 +10,7 @@ import numpy as np
 from sim.results.build import utilization
 from sim.results.flop import accounts
 from sim.results.outcome import Outcome, from_recordings
+from sim.results.run_report import Value
 from sim.results.spread import Spread
 from sim.results.training_series import series
 from sim.results.views import Views
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sim.engine.recording import Recording
     from sim.plan.training import Prepared
     from sim.results.answer import Answer, Utilization
+    from sim.results.targets import TargetResult
     from sim.spec.origins import Origin
 
 
@@ -43,11 +45,33 @@ class Report(Views):
     """The scenario with every default filled in."""
     curve: Mapping[str, Any] | None = None
     """Columns: the same run on other numbers of devices, where somebody asked for it."""
+    targets: tuple[TargetResult, ...] = ()
 
     @property
     def wall_clock_s(self) -> float:
         """Mean simulated wall-clock, in s."""
         return self.outcome.wall_clock_s
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Give the figures that targets may limit, of the mean of the seeds, under the name of the run."""
+        figures = {
+            "wall_clock_s": Value(self.wall_clock_s, "second", "lower"),
+            "mfu": Value(self.utilization.mfu_run, "fraction", "higher"),
+            "ettr": Value(self.utilization.ettr, "fraction", "higher"),
+            "interruptions": Value(self.outcome.interruptions, "count", "lower"),
+        }
+        if self.answer.energy_j is not None:
+            figures["energy_j"] = Value(self.outcome.energy_j, "joule", "lower")
+        if self.answer.cost_usd is not None:
+            longer = self.wall_clock_s / self.answer.wall_clock_s.expected
+            figures["cost_usd"] = Value(self.answer.cost_usd * longer, "usd", "lower")
+        return {f"{self.recordings[0].name}.{name}": value for name, value in figures.items()}
+
+    @property
+    def missed(self) -> bool:
+        """Whether a target of the scenario was missed."""
+        return any(not target.met for target in self.targets)
 
     @property
     def by_simulation(self) -> bool:
@@ -106,7 +130,8 @@ class Report(Views):
                 "nodes_lost": first.nodes_lost,
             },
         }
-        return self.answer.to_dict() | {"name": self.name, "simulated": simulated}
+        held = {"targets": [target.to_dict() for target in self.targets]} if self.targets else {}
+        return self.answer.to_dict() | {"name": self.name, "simulated": simulated} | held
 
 
 def fold(name: str, prepared: Prepared, answer: Answer, recordings: Sequence[Recording]) -> Report:

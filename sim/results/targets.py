@@ -52,7 +52,7 @@ def _judge(name: str, limit: str | float, values: Mapping[str, Value]) -> Target
     found = values.get(name)
     if found is None or not found.better:
         settable = [each for each, value in values.items() if value.better]
-        near = get_close_matches(name, settable, n=3, cutoff=0.4) or settable[:6]
+        near = dict.fromkeys([*get_close_matches(name, settable, n=3, cutoff=0.4), *settable[:4]])
         rule = "no figure of this run has this name" if found is None else "this figure has no better direction"
         raise ScenarioError(rule, value=name, where=where, mend=f"one of {', '.join(near)}" if near else "")
     if found.dimension in units.DIMENSIONS:

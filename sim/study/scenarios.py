@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sim.errors import NotYetError, ScenarioError
+from sim.errors import NotYetError
 from sim.results import words
 from sim.results.report import Report, fold
 from sim.results.run_report import RunReport, gather
@@ -83,16 +83,10 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
 
 
 def _run_training(scenario: Scenario, seeds: int) -> Report:
-    if scenario.targets:
-        raise ScenarioError(
-            "a training run alone has no targets yet",
-            value=", ".join(scenario.targets),
-            where="targets",
-            mend="sim howmany finds the devices that finish in time",
-        )
     prediction = predict(scenario, max(LUCK_SEEDS, seeds))
     asked = Asked("run", None, scenario.name, None, {}, scenario.seed)
     sentence = words.how_long(prediction.prepared, prediction.interval.spread)
     answer = tell(prediction, scenario, asked, sentence, {}, words.next_howmany(prediction.prepared))
     recordings = prediction.recordings[:seeds] or play_seeds(prediction.prepared.run, scenario.seed, seeds)
-    return fold(scenario.name, prediction.prepared, answer, recordings)
+    report = fold(scenario.name, prediction.prepared, answer, recordings)
+    return replace(report, targets=judge(scenario.targets, report.values))

@@ -95,3 +95,18 @@ def test_errors_name_the_place_in_the_file(tmp_path: Path) -> None:
     assert outcome.stdout == ""
     error = json.loads(call("run", str(path), "--json").stdout)
     assert error["problems"][0]["where"] == f"{path}:4:34"
+
+
+@pytest.mark.parametrize(("limit", "code", "word"), [("30 d", 0, "met"), ("1 min", 3, "MISSED")])
+def test_a_target_decides_the_exit_code(limit: str, code: int, word: str, file: str) -> None:
+    done = call("run", file, "--set", f"targets={{training.wall_clock_s: {limit}}}")
+    assert done.exit_code == code, done.stderr
+    assert f"against {limit}: {word}" in done.stdout
+    data = json.loads(call("run", file, "--json", "--set", f"targets={{training.wall_clock_s: {limit}}}").stdout)
+    assert [target["met"] for target in data["targets"]] == [code == 0]
+
+
+def test_a_target_that_no_figure_has_is_refused_with_those_that_there_are(file: str) -> None:
+    done = call("run", file, "--set", "targets={training.ttft_s.p99: 1 s}")
+    assert done.exit_code == 2
+    assert "training.wall_clock_s" in done.stderr

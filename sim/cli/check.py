@@ -11,6 +11,7 @@ from sim.cli import output
 
 if TYPE_CHECKING:
     from sim.plan.training import Prepared
+    from sim.spec.scenario import Scenario
 
 
 def check(
@@ -19,6 +20,7 @@ def check(
         list[str] | None, typer.Option("--set", help="Change a value: cluster.count=4096.", show_default=False)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Load a policy of the scenario's own.")] = False,
 ) -> None:
     """Validate a scenario file and show what it resolves to.
 
@@ -29,6 +31,9 @@ def check(
     from sim.spec.load import load_scenario
 
     loaded = load_scenario(scenario, changes or ())
+    if not loaded.is_one_training:
+        _check_shared(loaded, json=json, allow_code=allow_code)
+        return
     prepared = prepare(loaded.cluster, loaded.training)
     prepared.expected()  # refuses a run that would never end
     if json:
@@ -48,6 +53,22 @@ def check(
     output.write("")
     for row in collect(prepared):
         output.write(output.wrapped(f"{row.shown} ({row.given_by}: {row.source})", f"  {row.path} = "))
+
+
+def _check_shared(scenario: Scenario, *, json: bool, allow_code: bool) -> None:
+    """Check services, graphs and jobs."""
+    from sim.study.checks import check_scenario
+
+    checked = check_scenario(scenario, allow_code=allow_code)
+    if json:
+        sections = {section.name: section.to_dict() for section in checked.sections}
+        output.write_json({"name": checked.name, "valid": True, "sections": sections})
+        return
+    from sim.cli.run_report import draw_section
+
+    output.write(f"{checked.name}: valid")
+    for section in checked.sections:
+        draw_section(section)
 
 
 def resolve(prepared: Prepared) -> list[tuple[str, str | float | None, str]]:

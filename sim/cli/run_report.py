@@ -27,7 +27,7 @@ def draw(report: RunReport, *, everything: bool = False) -> None:
     for line in _waterfall(report):
         output.write(line)
     for section in report.sections:
-        _section(section)
+        draw_section(section)
     for line in (*_totals(report), *_seeds(report), *target_lines(report.targets)):
         output.write(line)
     if everything:
@@ -54,7 +54,8 @@ def _waterfall(report: RunReport) -> Iterator[str]:
     yield f"  {whole:<38}{column(total_s / unit_s, total_s / unit_s):>10}{1:>8.1%}"
 
 
-def _section(section: Section) -> None:
+def draw_section(section: Section) -> None:
+    """Print one table with its title and its note."""
     output.write("")
     output.write(output.styled(section.title, output.BOLD))
     drawing = output.table()

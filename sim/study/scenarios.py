@@ -78,7 +78,7 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
         "this mixture of workloads cannot be played yet",
         value=kinds,
         where="workloads",
-        mend="one training run, and nothing else",
+        mend="requests and tasks on services, or jobs and training runs on a cluster",
     )
 
 

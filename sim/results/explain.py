@@ -253,6 +253,9 @@ def _unindexed(path: str) -> str:
 
 def dimension_at(record: Record, path: str) -> str:
     """Give the dimension of a figure; "ratio" for a plain number."""
+    given = dict((record.result.get("shown") or {}).get("values") or ())
+    if path in given:
+        return str(given[path])
     values = record.result.get("values") or {}
     if path in values:
         return _UNITS.get(values[path]["unit"]) or dimension_of(path)

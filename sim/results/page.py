@@ -17,6 +17,7 @@ from sim.results.charts.gallery import charts
 from sim.results.charts.parts import waterfall
 from sim.results.charts.spread import interval
 from sim.results.dimensions import dimension_of, shown
+from sim.results.explain import dimension_at
 from sim.results.extras import load_extra
 from sim.results.words import amount, duration
 from sim.units import DIMENSIONS, show
@@ -109,8 +110,10 @@ def _parts(record: Record) -> Iterator[Part]:
         return tuple(found)
 
     sections = record.result.get("sections") or {}
-    order = record.result.get("section_order") or list(sections)
-    tables = tuple(_section(name, sections[name]) for name in order)
+    shapes = (record.result.get("shown") or {}).get("sections") or [
+        {"name": name, "columns": [[head, ""] for head in section["units"]]} for name, section in sections.items()
+    ]
+    tables = tuple(_section(shape, sections[shape["name"]]) for shape in shapes)
     candidates = [
         Part("time", "Where the device time goes", some("waterfall")),
         Part("targets", "Targets", tables=_maybe(_targets(record))),
@@ -180,10 +183,10 @@ def _figures(record: Record) -> Iterator[tuple[str, str]]:
             yield label, show(float(result[key]), dimension)
 
 
-def _section(name: str, section: dict[str, Any]) -> PageTable:
-    units, rows = section["units"], section["rows"]
-    heads = list(units)
-    dimensions = {head: _UNITS.get(units[head]) or dimension_of(head) for head in heads}
+def _section(shape: dict[str, Any], section: dict[str, Any]) -> PageTable:
+    units, rows, name = section["units"], section["rows"], shape["name"]
+    heads = [head for head, _ in shape["columns"]]
+    dimensions = {head: given or _UNITS.get(units[head]) or dimension_of(head) for head, given in shape["columns"]}
     numeric = {head: any(isinstance(row[head], int | float) for row in rows) for head in heads}
     made = tuple(tuple(_cell(row[head], dimensions[head]) for head in heads) for row in rows[:MOST_ROWS])
     note = section.get("note", "")
@@ -196,10 +199,8 @@ def _section(name: str, section: dict[str, Any]) -> PageTable:
 
 def _values(record: Record) -> PageTable | None:
     values = record.result.get("values") or {}
-    rows = tuple(
-        (Cell(name, name), _cell(each["value"], _UNITS.get(each["unit"]) or dimension_of(name)))
-        for name, each in values.items()
-    )
+    order = [name for name, _ in (record.result.get("shown") or {}).get("values") or ()] or list(values)
+    rows = tuple((Cell(name, name), _cell(values[name]["value"], dimension_at(record, name))) for name in order)
     return PageTable("values", "Every figure", (("figure", False), ("value", True)), rows)
 
 
@@ -207,8 +208,8 @@ def _targets(record: Record) -> PageTable | None:
     rows = tuple(
         (
             Cell(target["name"], target["name"]),
-            _cell(target["limit"], _UNITS.get(target["unit"]) or dimension_of(target["name"])),
-            _cell(target["value"], _UNITS.get(target["unit"]) or dimension_of(target["name"])),
+            _cell(target["limit"], dimension_at(record, target["name"])),
+            _cell(target["value"], dimension_at(record, target["name"])),
             Cell("met" if target["met"] else "missed", str(target["met"])),
         )
         for target in record.result.get("targets") or ()

@@ -73,17 +73,29 @@ class Record:
 
 def record_of(report: Report | RunReport) -> Record:
     """Take what a report knows, in memory."""
-    kind = "training" if hasattr(report, "recordings") else "run"
+    from sim.results.report import Report  # noqa: PLC0415 - what is read back from a folder needs no engine
+
+    kind = "training" if isinstance(report, Report) else "run"
     result = report.to_dict() | {
         "record_version": RECORD_VERSION,
         "kind": kind,
         "origins": [origin.to_dict() for origin in report.origins],
     }
-    if "sections" in result:
-        # Keys of JSON are sorted; what is shown keeps its order.
-        result["section_order"] = list(result["sections"])
+    if not isinstance(report, Report):
+        result["shown"] = _shown(report)
     # What is kept and what is read back are the same plain data.
     return Record(json.loads(canonical(result)), report.tables, report.scenario_text)
+
+
+def _shown(report: RunReport) -> dict[str, Any]:
+    """Give what JSON loses: the order of sections and columns, and the dimension of each (keys of JSON are sorted)."""
+    return {
+        "sections": [
+            {"name": section.name, "columns": [[column.name, column.dimension] for column in section.columns]}
+            for section in report.sections
+        ],
+        "values": [[name, value.dimension] for name, value in report.values.items()],
+    }
 
 
 def read(place: Path | str) -> Record:

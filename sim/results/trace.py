@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.results import tidy
 from sim.results.charts.over_time import DIMENSIONS_OF, TITLES
 from sim.results.dimensions import dimension_of
 from sim.results.perfetto import TraceWriter
@@ -45,14 +46,14 @@ def trace(record: Record) -> Trace:
         _training(writer, root, record, remarks)
     if "jobs" in tables:
         _jobs(writer, tables["jobs"], remarks)
-    if "requests" in tables:
-        _requests(writer, tables["requests"], remarks)
+    if (requests := tidy.requests(record)) is not None:
+        _requests(writer, requests, remarks)
     if "calls" in tables:
         _calls(writer, tables["calls"], remarks)
     if "events" in tables:
         _events(writer, tables["events"], remarks)
-    if "series" in tables:
-        _counters(writer, tables["series"], remarks)
+    if (series := tidy.series(record)) is not None:
+        _counters(writer, series, remarks)
     return Trace(writer.content(), f"; {'; '.join(remarks)}" if remarks else "")
 
 

@@ -104,7 +104,11 @@ def _result(name: str, requests: int, end_s: float) -> dict[str, Any]:
         "values": {"chat.ttft_s.p99": {"value": 0.8, "unit": "s"}},
         "seeds": {},
         "sections": {"services": section},
-        "section_order": ["services"],
+        "shown": {
+            "sections": [
+                {"name": "services", "columns": [["service", "name"], ["requests", "count"], ["ttft_s", "second"]]}
+            ]
+        },
         "targets": [{"name": "chat.ttft_s.p99", "limit": 1.0, "value": 0.8, "unit": "s", "met": True}],
         "assumptions": [{"path": "services.chat.model", "value": name, "unit": "", "source": name, "given_by": "user"}],
         "next": [],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.results import tidy
 from sim.results.charts.chart import Chart
 from sim.results.charts.drawing import NARROW, Axis, Drawing, number, scale, shortened, tick_text, ticks
 from sim.results.charts.parts import CYCLE, account_colour
@@ -36,20 +37,25 @@ TITLES = {
     "flop": "Arithmetic done",
     "interruptions": "Interruptions",
     "queue": "Waiting in the queue",
+    "waiting": "Waiting in the queue",
     "batch": "Batch",
     "running": "Running",
     "kv_share": "Use of the KV cache",
+    "kv_use": "Use of the KV cache",
+    "output_tokens_per_s": "Tokens of output",
+    "prefill_tokens_per_s": "Tokens of prefill",
+    "flop_per_s": "Arithmetic",
     "power_w": "Power",
     "down_devices": "Devices down",
 }
-DIMENSIONS_OF = {"flop": "flop", "kv_share": "fraction", "power_w": "watt"}
+DIMENSIONS_OF = {"flop": "flop", "kv_share": "fraction", "kv_use": "fraction", "power_w": "watt"}
 STACKED = ("devices", "interruptions")
 
 
 def timelines(record: Record) -> list[Chart]:
     """Draw each chart of the table `series`: devices as stacked areas, the rest as lines."""
-    table = record.tables.get("series")
-    if table is None or not len(table["time_s"]):
+    table = tidy.series(record)
+    if table is None:
         return []
     charts, lines = _texts(table["chart"]), _texts(table["line"])
     times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
@@ -190,7 +196,7 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
         fills = {line: CYCLE[place % len(CYCLE)] for place, line in enumerate(lines)}
 
     def draw(width: float) -> Drawing:
-        height = 200.0 if name == "devices" else 130.0
+        height = 200.0 if name == "devices" else 104.0
         legend = 20.0 * _legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
         left = 44.0 if width <= NARROW else 58.0
         drawing = Drawing(width, height + legend + 26)
@@ -204,8 +210,6 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
             y = up.at(tick * size)
             drawing.line(left, y, width - 8, y)
             drawing.text(left - 6, y + 4, tick_text(tick), size=10.5, fill="dim", anchor="end")
-        if unit:
-            drawing.text(left + 4, legend + 18, unit, size=10.5, fill="dim")
         if legend:
             _legend(drawing, list(fills.items()), 0, width)
         centres = across_bins(across, end_s)
@@ -226,6 +230,7 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
         return drawing
 
     title = TITLES.get(name, name.replace("_", " ").capitalize())
+    title = f"{title}, {unit}" if unit else title
     means = ", ".join(f"{line} {amount(float(values.mean()) / size)} {unit}".strip() for line, values in lines.items())
     return Chart(
         f"time-{name}",

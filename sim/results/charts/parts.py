@@ -39,6 +39,9 @@ def waterfall(record: Record) -> Chart | None:
     total_s = sum(seconds for _, seconds in parts)
     if total_s <= 0:
         return None
+    if not record.is_training:
+        words = [word for word, _ in FAMILIES]
+        parts.sort(key=lambda part: next((place for place, word in enumerate(words) if word in part[0]), len(words)))
     shown = [(name, seconds) for name, seconds in parts if seconds >= SMALLEST_SHARE * total_s]
     left_out = len(parts) - len(shown)
     if left_out == 1:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.results import tidy
 from sim.results.charts.chart import Chart
 from sim.results.charts.drawing import NARROW, Axis, Drawing, scale, shortened, tick_text
 from sim.results.charts.parts import CYCLE
@@ -85,7 +86,7 @@ def latencies(record: Record) -> list[Chart]:
     """Draw the distribution of each latency of single requests and tasks, by service."""
     found = []
     for name, by in (("requests", "service"), ("tasks", "graph")):
-        table = record.tables.get(name)
+        table = tidy.requests(record) if name == "requests" else record.tables.get(name)
         if table is None:
             continue
         columns = [column for column in LATENCIES if column in table]
@@ -154,7 +155,8 @@ def _distribution(column: str, table: Mapping[str, Any], groups: NDArray[Any] | 
 
     every = ", ".join(f"{name or 'all'} p50 {half} p99 {most}" for name, (half, most) in said.items())
     count = sum(len(each) for each in sets.values())
-    note = f"Share of {count:,} that took at most so long; dots are the median and the 99th percentile."
+    whole = "" if "counted" in table or "status" not in table else ", warm-up included,"
+    note = f"Share of {count:,}{whole} that took at most so long; dots are the median and the 99th percentile."
     return Chart(f"latency-{column.removesuffix('_s')}", title, draw, f"{title}: {every}", note)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sim.cli import output
 from sim.cli.keep import Keep
+from sim.cli.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,8 @@ def run(
     changes = [*(changes or ()), *([] if seed is None else [f"seed={seed}"])]
     document = load_document(scenario, changes)
     loaded = read_scenario(document)
-    report = run_scenario(loaded, None, seeds, document=document, allow_code=allow_code)
+    with Progress(seeds):
+        report = run_scenario(loaded, None, seeds, document=document, allow_code=allow_code)
     keep.write(report, loaded)
     if json:
         output.write_json(report.to_dict())

@@ -76,6 +76,7 @@ class _Training:
 
     def begin(self) -> None:
         run, now_s = self._run, self._world.now_s
+        self._world.horizon_s = self._segments.duration_s(0)
         self._ledger.move(now_s, FREE, _RUNNING, run.active_devices)
         idle = run.devices - run.active_devices - run.spare_nodes * run.devices_per_node
         self._ledger.move(now_s, FREE, IDLE, idle)

@@ -10,6 +10,7 @@ import simpy
 
 from sim.engine.ledger import ConservationError, Ledger
 from sim.engine.random import Streams
+from sim.engine.watch import EVERY, watcher
 from sim.errors import LimitError
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class World:
         """Let time pass until then without a wake-up, unless one is set by then; tells whether it passed."""
         self.events = 0
         """Wake-ups handled so far, obsolete ones included."""
+        self.horizon_s: float | None = None
+        """When the world will about end, for those who watch; nothing depends on it."""
+        self._watcher = watcher()
+        self._next_look = 0
 
     @property
     def now_s(self) -> float:
@@ -101,6 +106,8 @@ class World:
         """
         step = self.environment.step
         while not finished():
+            if self.events >= self._next_look:
+                self.show()
             if self.events >= self.max_events:
                 raise LimitError(
                     "the simulation reached its limit of events",
@@ -114,6 +121,15 @@ class World:
                     f"nothing left to happen at {self.now_s!r} s, and the run has not ended"
                 ) from None
             self.events += 1
+        self._next_look = 0
+        self.show()
+
+    def show(self) -> None:
+        """Let those who watch look, where a while has passed since they last did."""
+        if self.events >= self._next_look:
+            self._next_look = self.events + EVERY
+            if self._watcher is not None:
+                self._watcher.look(self.now_s, self.events, self.horizon_s)
 
 
 class Alarm:

@@ -182,6 +182,7 @@ class Scheduler:
                 if self._listeners or environment.peek() <= next_s:
                     break
                 self.world.events += 1
+                self.world.show()
                 self._alarm_s = next_s
         except SimError:
             raise

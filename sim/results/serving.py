@@ -78,6 +78,13 @@ class Served:
         """Give the rent of the devices while they were held."""
         return None if self.price_usd_per_s is None else self.held_s * self.price_usd_per_s
 
+    def told(self) -> list[str]:
+        """Name the groups that tables show: tenants that have one workload each are told as that workload."""
+        names = [name for name, _ in self.groups()]
+        if len(self.fold.by_tenant) == len(self.workloads):
+            return [name for name in names if not name.startswith(f"{self.name}.tenants.")]
+        return names
+
     def groups(self) -> Iterator[tuple[str, Group]]:
         """Give the service and, where there are several, its workloads and tenants, each with its name."""
         yield self.name, self.fold.whole
@@ -247,7 +254,7 @@ def _sections(every: Sequence[Served], figures: dict[str, Value]) -> Iterator[Se
     latency = [
         (name, noun, *(look(f"{name}.{key}.{part}") for part in ("mean", *SHARES)))
         for served in every
-        for name, _ in served.groups()
+        for name in served.told()
         for key, noun in _LATENCIES.items()
         if f"{name}.{key}.mean" in figures
     ]
@@ -258,7 +265,7 @@ def _sections(every: Sequence[Served], figures: dict[str, Value]) -> Iterator[Se
         tuple(latency),
         _NOTE,
     )
-    yield _table("requests", "Requests", _REQUESTS, [name for served in every for name, _ in served.groups()], figures)
+    yield _table("requests", "Requests", _REQUESTS, [name for served in every for name in served.told()], figures)
     rows = [
         (served.name, served.replicas, *(look(f"{served.name}.{key}") for key, *_ in _SERVICES)) for served in every
     ]
@@ -289,10 +296,10 @@ _REQUESTS = (
 _SERVICES = (
     ("busy", "busy", "fraction"),
     ("mfu", "MFU", "fraction"),
-    ("bandwidth_utilization", "bandwidth", "fraction"),
+    ("bandwidth_utilization", "memory", "fraction"),
     ("batch.mean", "batch", "ratio"),
     ("queue.mean", "queue", "ratio"),
-    ("kv_use.mean", "KV use", "fraction"),
+    ("kv_use.mean", "KV", "fraction"),
     ("hit_rate", "hits", "fraction"),
     ("preemptions", "preempted", "count"),
 )

@@ -72,8 +72,11 @@ def _closed(asked: Asked, users: int, seed: int) -> RequestsSpec:
     arrivals = ArrivalsSpec(closed=ClosedLoop(users=users))
     once = asked.requests.model_copy(update={"arrivals": ArrivalsSpec(at_once=users), "duration": None})
     first_round = play_load(asked, asked.replicas, once, seed).fold.whole
-    warm_up_s, _ = first_round.e2e.describe(())
-    count = min(max((WAVES + 1) * users, LEAST_REQUESTS), max(MOST_REQUESTS, 2 * users))
+    _, (first_answer_s,) = first_round.e2e.describe((0.0,))
+    warm_up_s = first_answer_s * (1 - 1e-9)
+    # Whole rounds: a last round of few would hold up the end of the run.
+    rounds = max(min(max(WAVES + 1, -(-LEAST_REQUESTS // users)), MOST_REQUESTS // users), 2)
+    count = rounds * users
     return asked.requests.model_copy(update={"arrivals": arrivals, "count": count, "warm_up": warm_up_s})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -31,9 +32,15 @@ LIMITS: dict[str, str] = {"ttft_p99": "ttft_s.p99", "tpot_p99": "tpot_s.p99", "e
 SIMULATED = 8
 """Replicas of a fleet that are played; a larger fleet is played as so many with their share of the rate."""
 MOST_REPLICAS = 2**20
-LEAST_REQUESTS, MOST_REQUESTS = 1000, 12_000
+LEAST_REQUESTS, MOST_REQUESTS = 1000, 8000
 ROUNDS = 20
 """Length of a run in times of a request that is alone; a fifth of it is not measured."""
+SATURATING = 512
+"""Requests that come at once to see what a replica can do at most."""
+OVERLOADED = 0.5
+"""Share of the replicas that saturation asks for, below which nothing is played: they would fall behind for ever."""
+STEP = 1.5
+"""Growth of the number of replicas while they are too few."""
 GROWTH = 2.0
 """A service whose requests wait so much longer in the last quarter of a run than in the first is overloaded."""
 
@@ -117,22 +124,30 @@ class _Search:
         if idle:
             return _Found(self.asked, None, f"a request that is alone: {idle}")
         most = MOST_REPLICAS if beat_devices is None else (beat_devices - 1) // each
-        if most < 1 or (beat_devices is not None and self.broken(most)):
-            reason = (
-                f"{_many(most)}: {self.broken(most)}" if most else "one replica takes no fewer devices than the best"
-            )
+        if most < 1:
+            return _Found(self.asked, None, "one replica takes no fewer devices than the best")
+        enough = self.rate_per_s / self._saturated_per_s()
+        if most < OVERLOADED * enough:
+            reason = f"{_many(most)}: {show(most * self.rate_per_s / enough, 'per_s')} at most, however long they wait"
             return _Found(self.asked, None, reason)
-        low, high = 0, 1
+        low, high = int(OVERLOADED * enough), min(max(math.ceil(enough), 1), most)
         while self.broken(high):
             low = high
             if high >= most:
                 return _Found(self.asked, None, f"{_many(high)}: {self.broken(high)}")
-            high = min(2 * high, most)
+            high = min(math.ceil(high * STEP) + 1, most)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.broken(middle) else (low, middle)
         reason = f"{_many(low)}: {self.broken(low)}" if low else ""
         return _Found(self.asked, high, reason, self.play(high))
+
+    def _saturated_per_s(self) -> float:
+        """Give the requests per second of one replica whose queue never empties."""
+        count = min(self.asked.planned.plan.max_sequences, SATURATING)
+        once = self.asked.requests.model_copy(update={"arrivals": ArrivalsSpec(at_once=count), "duration": None})
+        whole = play_load(self.asked, 1, once, self.seed).fold.whole
+        return whole.finished / whole.span_s
 
     def _play(self, replicas: int) -> Served:
         played = min(replicas, SIMULATED)

@@ -91,7 +91,7 @@ class EngineTraits:
     vector_kernel_s: float
     vector_kernels: float
     collective_wait_s: float
-    shared_key_heads: bool
+    key_head_sharing: float
     expert_imbalance: float
     kernel_slowdown: float
 
@@ -289,7 +289,8 @@ class CurveParts:
                 machine.wide_peak_flop_per_s, machine.bandwidth_bytes_per_s, machine.latent,
             )  # fmt: skip
         heads = model.heads / tensor
-        kv_heads = max(model.kv_heads / tensor, 1.0) if self.engine.shared_key_heads else heads
+        kv_heads = max(model.kv_heads / tensor, 1.0)
+        kv_heads = heads - self.engine.key_head_sharing * (heads - kv_heads)
         return decode_attention_s(
             sequences, context, heads, kv_heads, model.head_dim, machine.cache_bytes, machine.bandwidth_bytes_per_s,
             machine.decode,

@@ -128,7 +128,7 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
         vector_kernel_s=engine.vector_kernel_s.value,
         vector_kernels=engine.vector_kernels.value,
         collective_wait_s=engine.collective_wait_s.value,
-        shared_key_heads=engine.shared_key_heads,
+        key_head_sharing=engine.key_head_sharing.value,
         expert_imbalance=engine.expert_imbalance.value,
         kernel_slowdown=slowdown.factor,
     )

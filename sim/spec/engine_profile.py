@@ -87,8 +87,8 @@ class EngineProfile(FrozenModel):
     """Whether 8-bit activations come quantised from the operator before, or each product measures them first."""
     eight_bit_attention: bool
     """Whether attention of a prompt multiplies in 8 bit where the cache is 8 bit."""
-    shared_key_heads: bool = True
-    """Whether decode attention reads a key head once for all query heads that share it."""
+    key_head_sharing: SourcedFraction
+    """Share of the repeated reads of a key head, by the query heads that have it in common, that decode attention saves."""
     expert_imbalance: SourcedFraction
     """Tokens of the fullest device of an expert-parallel group above their mean, as a share."""
     all_reduce: tuple[Slug, ...] = Field(min_length=1)

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import collective, fitting, gemm, tables
+from sim.calibrate import collective, fitting, gemm, moe, tables
 from sim.calibrate.build import _fit as _origin
 from sim.calibrate.build import _ranked, _reference, _rounded
 from sim.calibrate.families import MEASURED, OPERATORS
 from sim.calibrate.write import _lines, _with_units
 from sim.cost.collectives import RankedCurve
 from sim.cost.decode_attention import DecodeCurve, LatentCurve, decode_attention_s, latent_decode_s
-from sim.cost.served_experts import GroupedCurve, grouped_s, visited_experts
 from sim.errors import UsageError
 from sim.spec import catalog
 
@@ -33,24 +32,16 @@ if TYPE_CHECKING:
 SHORTEST_CONTEXT = 16
 MOST_GROUPED = 16
 """Query heads to a key head that models have at most; beyond, the tables take another kernel."""
-MOST_VISITED = 10
-"""Experts of one token in models with gated experts; beyond, the table's shapes have no gate."""
 MOST_POINTS = 8000
-LARGE_CACHE, MANY_ROWS = 1e8, 64
-"""Numbers in a cache, and rows of an expert, from which errors are stated apart."""
+TINY_CACHE_BYTES = 4e6
+"""Keys and values below which start-up is all there is."""
+LARGE_CACHE = 1e8
+"""Numbers in a cache from which errors are stated apart."""
 LATENT_RANK, LATENT_ROPE = 512, 64
-GROUPED = {
-    "bf16": ("bfloat16", 2.0, 1),
-    "fp8": ("fp8", 1.0, 2),
-    "fp8_block": ("fp8_block", 1.0, 2),
-    "fp4": ("nvfp4", 0.5625, 4),
-    "mxfp4": ("w4a16_mxfp4", 0.53125, 1),
-}
-"""By format of the weights: name in the table, bytes of a weight with its scales, arithmetic over 16-bit."""
+LENDERS = {"b300_sxm": "b200-sxm", "gb300": "gb200"}
+"""Systems whose table lacks the fp4 experts of low latency, and the family that lends its shares."""
 SOUND_ON_PCIE = "0.5.12"
 """Version whose table at 4 and 8 ranks was not measured on the badly routed host of the L40S."""
-MIXED_MXFP4 = ("w4a8_mxfp4_mxfp8", 0.53125, 2)
-"""Blackwell multiplies 4-bit weights with 8-bit activations."""
 CACHES = (("bf16", "bfloat16", 2.0), ("fp8", "fp8", 1.0))
 LIBRARIES = {
     "trtllm": ("TRTLLM", ("1.3.0rc20", "1.0.0")),
@@ -72,8 +63,8 @@ def kernels(name: str, folder: Path) -> Record:
         "title": f"{chips}; TensorRT-LLM kernels under CUDA graphs, all-reduce of each engine",
         "decode_attention": _decode_attention(family, folder / "aic_attention_decode.parquet"),
         "latent_decode": _latent_decode(family, folder / "aic_mla_decode.parquet"),
-        "grouped": _grouped(family, folder / "aic_moe.parquet"),
         "narrow": _narrow(family, folder / "aic_gemm.parquet"),
+        "experts": _experts(family, folder / "aic_moe.parquet"),
         "all_reduce": _all_reduce(family, folder / "aic_custom_allreduce.parquet"),
     }
     return {key: value for key, value in record.items() if value}
@@ -93,6 +84,9 @@ def _decode_attention(family: Measured, path: Path) -> Record:
         if family.system == "a100_sxm":
             # Grouped heads of this table exceed the bandwidth of memory at any size: its caches were not its own.
             keep &= groups == 1
+        cached = 2 * element_bytes * context * table["batch_size"] * table["num_key_value_heads"] * table["head_dim"]
+        # The collector reads the same cache again and again: what fits in the last-level cache is no measure of memory.
+        keep &= (cached < TINY_CACHE_BYTES) | (cached > 2 * family.cache * 2**20)
         keep = _sample(keep)
         b, c, h, g, d = (
             each[keep]
@@ -117,7 +111,10 @@ def _decode_attention(family: Measured, path: Path) -> Record:
             fitting.Parameter(1e-5, 0.0, 1e-4),
             fitting.Parameter(1e-5, 1e-7, 1e-3),
             fitting.Parameter(0.1, 0.0, 0.1 if family.system == "a100_sxm" else 5.0),
+            fitting.Parameter(0.1, -0.5, 2.0),
         ]
+        if family.system == "a100_sxm":
+            parameters[-1] = fitting.Parameter(1e-4, 0.0, 1e-3)
         values, judgement = fitting.fit(
             predict, table["latency"][keep] * 1e-3, parameters, 2 * b * c * g * d > LARGE_CACHE
         )
@@ -154,45 +151,6 @@ def _latent_decode(family: Measured, path: Path) -> Record:
     return found
 
 
-def _grouped(family: Measured, path: Path) -> Record:
-    found: Record = {}
-    names = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size", "latency")
-    blackwell = family.four_bit is not None
-    for key, entry in (GROUPED | ({"mxfp4": MIXED_MXFP4} if blackwell else {})).items():
-        label, element_bytes, faster = entry
-        distribution = "power_law_1.01" if family.system == "a100_sxm" else "balanced"
-        where = {"system": family.system, "moe_dtype": label, "distribution": distribution, "framework": "TRTLLM"}
-        try:
-            table = tables.read(path, names, where)
-        except UsageError:
-            continue
-        keep = _sample(table["topk"] <= MOST_VISITED)
-        t, h, i, k, e, tp, ep, latency = (table[name][keep] for name in names)
-        peaks = {1: family.bf16, 2: family.eight_bit, 4: family.four_bit}
-        peak = peaks[faster] or family.bf16
-        visits = t * k / ep
-        seen = np.maximum(np.asarray(visited_experts(t / ep, k, e / ep, balanced=True)), np.minimum(1.0, visits))
-
-        def predict(values: Sequence[float]) -> fitting.Array:
-            curve = GroupedCurve(*values)
-            seconds = grouped_s(visits, seen, h, i / tp, 3, element_bytes, peak * 1e12, family.memory * 1e9, curve)  # noqa: B023
-            return np.asarray(seconds)
-
-        parameters = [
-            fitting.Parameter(0.6, 0.02, 1.2),
-            fitting.Parameter(0.8, 0.05, 1.2),
-            fitting.Parameter(1.5, 1.0, 12.0),
-            fitting.Parameter(8.0, 0.0, 200.0),
-            fitting.Parameter(2.5e-5, 1e-6, 3e-4),
-            fitting.Parameter(1e-8, 0.0, 5e-6),
-            fitting.Parameter(8.0, 0.0, 100.0),
-        ]
-        values, judgement = fitting.fit(predict, latency * 1e-3, parameters, visits / seen >= MANY_ROWS)
-        rows = f"rows system={family.system}, moe_dtype={label}, distribution={distribution}, topk <= {MOST_VISITED}"
-        found[key] = _rounded(dataclasses.asdict(GroupedCurve(*values))) | _origin(path, rows, OPERATORS, judgement)
-    return found
-
-
 def _narrow(family: Measured, path: Path) -> Record:
     """Fit products of 16-bit activations with narrower weights; only the table of the A100 has them."""
     found: Record = {}
@@ -209,6 +167,32 @@ def _narrow(family: Measured, path: Path) -> Record:
         del record["quantisation_bytes"]
         rows = f"rows system={family.system}, framework=TRTLLM, gemm_dtype={label}"
         found[key] = record | _reference(family.bf16, family.memory) | _origin(path, rows, OPERATORS, judgement)
+    return found
+
+
+def _experts(family: Measured, path: Path) -> Record:
+    """Fit experts with 4-bit weights: those of low latency in fp4, and mxfp4 as each generation multiplies it."""
+    blackwell = family.four_bit is not None
+    wide = family.eight_bit if blackwell and family.eight_bit is not None else family.bf16
+    mixed = {"moe_dtype": "w4a8_mxfp4_mxfp8" if blackwell else "w4a16_mxfp4"}
+    fast = {"moe_dtype": "nvfp4", "kernel_source": "moe_torch_flow_min_latency"}
+    found: Record = {}
+    for key, where, peak, element_bytes in (("fp4", fast, family.four_bit, 0.5), ("mxfp4", mixed, wide, 0.53125)):
+        chosen = {"system": family.system, "distribution": "balanced", "framework": "TRTLLM"} | where
+        if peak is None:
+            continue
+        try:
+            curve, judgement = moe.fit(path, peak * 1e12, family.memory * 1e9, element_bytes, where=chosen)
+        except UsageError:
+            continue
+        rows = "rows " + ", ".join(f"{column}={value}" for column, value in chosen.items())
+        record = _rounded(dataclasses.asdict(curve)) | _reference(peak, family.memory)
+        found[key] = record | _origin(path, rows, OPERATORS, judgement)
+    lender = LENDERS.get(family.system)
+    if lender is not None and "fp4" not in found:
+        lent = catalog.load("kernels", lender).experts["fp4"].model_dump(mode="json", exclude_none=True)
+        shares = {key: value for key, value in lent.items() if not key.endswith("per_s") and key != "fit"}
+        found["fp4"] = shares | {"fit": {"status": "stand-in", "source": f"hardware_specs/kernels/{lender}.yaml"}}
     return found
 
 

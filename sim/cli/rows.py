@@ -210,7 +210,7 @@ KINDS: Mapping[str, Kind] = {
             Column("decode\nof bandwidth", "decode_efficiency", _percent),
             Column("\nfloor us", "decode_overhead_s", _scaled(1e-6)),
             Column("median\nerror", "decode_held_out_median", _percent),
-            Column("experts\nmedian error", "grouped_held_out_median", _percent),
+            Column("latent\nmedian error", "latent_held_out_median", _percent),
             _TITLE,
         ),
         f"Decode: attention of one token over a 16-bit cache.\n{_SEE}",
@@ -428,7 +428,7 @@ def _kernels() -> list[Row]:
             "decode_efficiency": entry.decode_attention["bf16"].memory_efficiency,
             "decode_overhead_s": entry.decode_attention["bf16"].overhead_s,
             "decode_held_out_median": entry.decode_attention["bf16"].fit.held_out_median,
-            "grouped_held_out_median": entry.grouped["bf16"].fit.held_out_median,
+            "latent_held_out_median": entry.latent_decode["bf16"].fit.held_out_median,
         }
         for entry in entries
     ]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 QUERY_HEADS, KEY_HEADS = 32.0, 8.0
 """Heads of the sequence that the constants of the curve are stated for."""
+SINGLE = 1.5
+"""Query heads to a key head below which the kernel is that of single heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class DecodeCurve:
     ramp_s: float
     ramp_half_s: float
     group_slowdown: float
+    single_slowdown: float
 
     @classmethod
     def of(cls, entry: kernels.DecodeAttention) -> DecodeCurve:
@@ -38,6 +41,7 @@ class DecodeCurve:
             entry.ramp_s,
             entry.ramp_half_s,
             entry.group_slowdown,
+            entry.single_slowdown,
         )
 
 
@@ -75,13 +79,14 @@ def decode_attention_s(
     kernel tables, see hardware_specs/kernels.
     Valid for: 1 to 16 query heads to a key head, head_dim 64 to 256, contexts of like length.
 
-    >>> curve = DecodeCurve(0.9, 1e-5, 0.0, 0.0, 0.0, 1e-6, 0.0)
+    >>> curve = DecodeCurve(0.9, 1e-5, 0.0, 0.0, 0.0, 1e-6, 0.0, 0.0)
     >>> round(1e6 * decode_attention_s(64, 64 * 4096, 32, 8, 128, 2, 3.35e12, curve))
     366
     """
     moved = 2.0 * context * kv_heads * head_dim * element_bytes
-    groups = query_heads / kv_heads / QUERY_HEADS
-    transfer_s = moved * (1.0 + curve.group_slowdown * groups) / (curve.memory_efficiency * bandwidth_bytes_per_s)
+    groups = query_heads / kv_heads
+    slowdown = np.where(np.less(groups, SINGLE), curve.single_slowdown, curve.group_slowdown * groups / QUERY_HEADS)
+    transfer_s = moved * (1.0 + slowdown) / (curve.memory_efficiency * bandwidth_bytes_per_s)
     transfer_s = transfer_s + curve.ramp_s * transfer_s / (transfer_s + curve.ramp_half_s)
     blocks_s = sequences * (curve.query_s * query_heads / QUERY_HEADS + curve.key_s * kv_heads / KEY_HEADS)
     return curve.overhead_s + np.sqrt(blocks_s**2 + transfer_s**2)

@@ -53,22 +53,15 @@ class IterationParts(Protocol):
 
 
 class HostTimes:
-    """What the processor adds to an iteration, in s: always, for each sequence, and where kernels are launched singly.
+    """What the processor adds to an iteration, in s: always, for each sequence, and where there are prompts in it."""
 
-    ``launch_s`` is the least time of a prefill iteration: without a captured graph the device cannot be faster than
-    the host that launches its kernels.
-    """
+    __slots__ = ("iteration_s", "prefill_s", "sequence_s")
 
-    __slots__ = ("iteration_s", "launch_s", "prefill_s", "sequence_s")
-
-    def __init__(
-        self, iteration_s: float = 0.0, sequence_s: float = 0.0, prefill_s: float = 0.0, launch_s: float = 0.0
-    ) -> None:
-        """Keep the four times."""
+    def __init__(self, iteration_s: float = 0.0, sequence_s: float = 0.0, prefill_s: float = 0.0) -> None:
+        """Keep the three times."""
         self.iteration_s = iteration_s
         self.sequence_s = sequence_s
         self.prefill_s = prefill_s
-        self.launch_s = launch_s
 
 
 class IterationCost:
@@ -121,7 +114,7 @@ class IterationCost:
         device_s += _look(self._token, tokens, parts.token_s) + attention_s
         device_s += parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
         host = self.host
-        return max(device_s, host.launch_s) + host.iteration_s + host.prefill_s + host.sequence_s * sequences
+        return device_s + host.iteration_s + host.prefill_s + host.sequence_s * sequences
 
     def decode_s(self, decoding: int, contexts: Counts) -> Floats:
         """Give the time of iterations that only decode, in s: ``mixed_s(decoding, c, 0, 0, 0)`` of each c.

@@ -12,8 +12,8 @@ from sim.cost.attention_shape import score_width
 from sim.cost.collectives import Fabric, RankedCurve, collective_s, hierarchical_s, place_group
 from sim.cost.decode_attention import DecodeCurve, LatentCurve, decode_attention_s, latent_decode_s
 from sim.cost.experts import expert_share
+from sim.cost.grouped import GroupedCurve, routed_feed_forward_s
 from sim.cost.roofline import RooflineCurve, gemm_s, memory_bound_s
-from sim.cost.served_experts import GroupedCurve, grouped_s, visited_experts
 from sim.cost.transformer import FlopPerToken, flop_per_token, layer_gemms
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ class EngineTraits:
     vector_kernels: float
     collective_wait_s: float
     key_head_sharing: float
+    grouped_kernels: tuple[int, ...]
     expert_imbalance: float
     kernel_slowdown: float
+    windows: bool = True
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class CurveParts:
             total = total + layers * self._decode_layer_s(own, own * span)
         return np.asarray(total * self.engine.kernel_slowdown)
 
-    def prompt_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:  # noqa: ARG002 - the same for any batch
+    def prompt_attention_s(self, decoding: int, context: float, tokens: float, pairs: float, sequences: int) -> float:  # noqa: ARG002 - contexts of others
         """Give the time that chunks of prompts add, all layers, in s: kernels of their own.
 
         The fullest device of data-parallel attention has its share of the prompts, or one prompt.
@@ -187,7 +189,8 @@ class CurveParts:
         Valid for: prompts in chunks of like length.
         """
         machine, layout = self.machine, self.layout
-        shared = min(layout.pipeline_parallel, sequences) * min(layout.attention_data_parallel, sequences)
+        stages = min(layout.pipeline_parallel, decoding + sequences)
+        shared = stages * min(layout.attention_data_parallel, sequences)
         own_tokens, own_pairs = tokens / shared, pairs / shared
         heads, kv_heads, width, curve = self._heads
         moved_s = 2.0 * own_tokens * width * (heads + kv_heads) * machine.attention_bytes
@@ -235,6 +238,8 @@ class CurveParts:
     def _kinds(self) -> tuple[tuple[int, float | None], ...]:
         """Give the layers of each kind of attention, and the window of those that have one."""
         full, sliding = self.model.layers_of("full"), self.model.layers_of("sliding")
+        if not self.engine.windows:
+            return ((full + sliding, None),)
         window = None if self.model.sliding_window is None else float(self.model.sliding_window)
         return tuple((layers, span) for layers, span in ((full, None), (sliding, window)) if layers)
 
@@ -267,17 +272,17 @@ class CurveParts:
         return self.engine.vector_kernels * self.engine.vector_kernel_s + moved_s
 
     def _experts_s(self, tokens: Floats) -> Numbers:
+        """Time the routed experts of the mean layer: weights of the visited ones, a few rows each."""
         experts, machine, layout = self.model.experts, self.machine, self.layout
         if experts is None:
             return 0.0
         groups = min(layout.expert_parallel, experts.count)
-        split = layout.stage_devices / groups
         busiest = 1.0 + (self.engine.expert_imbalance if groups > 1 else 0.0)
-        visits = tokens * experts.top_k / groups * busiest
-        visited = visited_experts(tokens, experts.top_k, experts.count) / groups
-        seconds = grouped_s(
-            visits, visited, self.model.hidden, experts.ffn_hidden / split, 3 if self.model.gated else 2,
-            machine.expert_bytes, machine.expert_peak_flop_per_s, machine.bandwidth_bytes_per_s, machine.grouped,
+        seconds = routed_feed_forward_s(
+            tokens, tokens * experts.top_k / groups * busiest,
+            visited_experts(tokens, experts.top_k, experts.count) / groups, self.model.hidden,
+            experts.ffn_hidden * groups / layout.stage_devices, machine.expert_bytes, machine.expert_peak_flop_per_s,
+            machine.bandwidth_bytes_per_s, machine.grouped,
         )  # fmt: skip
         return expert_share(self.model) * seconds
 
@@ -290,7 +295,9 @@ class CurveParts:
             )  # fmt: skip
         heads = model.heads / tensor
         kv_heads = max(model.kv_heads / tensor, 1.0)
-        kv_heads = heads - self.engine.key_head_sharing * (heads - kv_heads)
+        shared = self.engine.grouped_kernels
+        if shared and round(heads / kv_heads) not in shared:
+            kv_heads = heads - self.engine.key_head_sharing * (heads - kv_heads)
         return decode_attention_s(
             sequences, context, heads, kv_heads, model.head_dim, machine.cache_bytes, machine.bandwidth_bytes_per_s,
             machine.decode,
@@ -326,3 +333,15 @@ class CurveParts:
             return 0.0
         group = place_group(ranks, 1, machine.domain_devices, machine.pod_devices)
         return hierarchical_s(kind, size_bytes, group, machine.fabric)
+
+
+def visited_experts(tokens: Numbers, top_k: Numbers, experts: Numbers) -> Numbers:
+    """Give how many of ``experts`` are visited by ``tokens`` that choose ``top_k`` each, evenly at random.
+
+    Source: expectation of distinct choices, E (1 - (1 - k/E)^T).
+    Valid for: independent tokens; prompts on one subject visit fewer.
+
+    >>> round(float(visited_experts(16, 8, 128)), 1)
+    82.4
+    """
+    return experts * (1.0 - (1.0 - top_k / experts) ** tokens)

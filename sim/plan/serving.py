@@ -29,8 +29,6 @@ TYPICAL_CONTEXT = 8192
 """Tokens of the sequence whose mean cache per token stands for all: windows make it smaller, the longer it is."""
 LEAST_SEQUENCES = 4
 """Sequences of the typical context that a searched layout must hold."""
-LOGITS_AT_ONCE = 256
-"""Sequences whose logits are held at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +151,7 @@ def replica_plan(
     host = HostTimes(
         profile.iteration_host_s.value,
         profile.sequence_host_s.value,
-        profile.prefill_host_s.value,
-        profile.prefill_launch_s.value * model.layers,
+        profile.prefill_host_s.value + profile.prefill_launch_s.value * model.layers,
     )
     board = resolved.accelerator.power_w
     prefix = profile.prefix_caching if changes.prefix_caching is None else changes.prefix_caching
@@ -233,11 +230,13 @@ def _blocks(
     fraction = changes.memory_fraction or engine.memory_fraction.value
     budget = changes.token_budget or int(engine.token_budget.value)
     split = Split(layout.tensor_parallel, layout.pipeline_parallel, 1)
-    sequences = min(changes.max_sequences or int(engine.max_sequences.value), LOGITS_AT_ONCE)
+    sequences = changes.max_sequences or int(engine.max_sequences.value)
     activations = workspace_bytes(model, split, 0.0) * budget / PREFILL_TOKENS
     logits = workspace_bytes(model, split, sequences) - workspace_bytes(model, split, 0.0)
     taken = weight_bytes_per_device(model, layout, weights) + activations + logits + engine.reserve_bytes.value
     free = memory * fraction - taken if engine.memory_fraction_of == "total" else (memory - taken) * fraction
+    if not engine.windows:
+        model = model.model_copy(update={"layer_types": None, "sliding_window": None})
     each = _cache_bytes_per_token(model, layout.tensor_parallel, cache) / layout.pipeline_parallel
     tokens = max(free, 0.0) / each * layout.attention_data_parallel
     return int(tokens // (changes.block_size or int(engine.block_size.value)))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.cost.attention import AttentionCurve
-from sim.cost.collectives import RankedCurve
+from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel, RankedCurve
 from sim.cost.decode_attention import DecodeCurve, LatentCurve
+from sim.cost.grouped import GroupedCurve
 from sim.cost.roofline import RooflineCurve
-from sim.cost.served_experts import GroupedCurve
 from sim.cost.serving_curves import EngineTraits, ServingMachine
 from sim.errors import CatalogError, UsageError
 from sim.plan.machine import _fabric as fabric_of
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sim.plan.resolve import ResolvedCluster
-    from sim.spec.calibration import Calibration
+    from sim.spec.calibration import Calibration, Experts
     from sim.spec.engine_profile import EngineProfile
     from sim.spec.hardware import Accelerator
     from sim.spec.kernels import CacheFormat, Kernels
 
 GENERIC = "generic"
+ON_PCIE, CARDS_OF_A_HOST = "l40s", 8
+"""Family whose collectives were measured over the links to the processor; cards of one host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ def serving_machine(
     eight_bit = engine.eight_bit_attention and CACHE_BYTES[cache] == 1.0 and "fp8" in measured.attention
     eight_bit = eight_bit and "fp8" in accelerator.peak_flop_per_s
     wide = _peak(accelerator, "bf16", "weights")
-    experts = form.experts if form.experts in kernels.grouped else _stand_in(form.experts, kernels)
-    faster = "fp8" if experts == "mxfp4" and "fp4" in accelerator.peak_flop_per_s else form.expert_peak
+    experts, faster = _expert_curve(form, accelerator, measured, kernels)
+    fabric, domain_devices = _links(cluster, measured)
     return ServingMachine(
         name=accelerator.name,
         gemm_peak_flop_per_s=_peak(accelerator, form.peak, "weights"),
@@ -97,10 +99,10 @@ def serving_machine(
         attention=AttentionCurve.of(measured.attention["fp8" if eight_bit else "bf16"]),
         decode=DecodeCurve.of(kernels.decode_attention[_cache_key(cache, kernels.decode_attention)]),
         latent=LatentCurve.of(kernels.latent_decode[_cache_key(cache, kernels.latent_decode)]),
-        grouped=GroupedCurve.of(kernels.grouped[experts]),  # type: ignore[index]  # checked above
-        all_reduce=_all_reduce(engine, measured, kernels),
-        fabric=fabric_of(cluster, measured),
-        domain_devices=cluster.node.scale_up_domain_devices if cluster.node is not None else 1,
+        grouped=GroupedCurve.of(experts),
+        all_reduce=_all_reduce(engine, measured, kernels if cluster.node else catalog.load("kernels", ON_PCIE)),
+        fabric=fabric,
+        domain_devices=domain_devices,
         pod_devices=pod_of(cluster)[0],
         vector_efficiency=measured.vector.memory_efficiency,
         weight_bytes=form.moved_bytes,
@@ -129,8 +131,10 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
         vector_kernels=engine.vector_kernels.value,
         collective_wait_s=engine.collective_wait_s.value,
         key_head_sharing=engine.key_head_sharing.value,
+        grouped_kernels=engine.grouped_kernels,
         expert_imbalance=engine.expert_imbalance.value,
         kernel_slowdown=slowdown.factor,
+        windows=engine.windows,
     )
 
 
@@ -179,17 +183,43 @@ def _product_curve(form: WeightFormat, measured: Calibration, kernels: Kernels, 
     return RooflineCurve.of(measured.gemm[form.products], quantised=static)  # checked
 
 
-def _stand_in(experts: str, kernels: Kernels) -> str:
-    """Give the nearest format that was measured: bytes come from the format itself."""
-    for name in ("fp8_block", "fp8", "bf16"):
-        if name in kernels.grouped and name != experts:
-            return name
-    raise UsageError(f"no curve for experts in {experts}", kernels.name, "weights")
+def _expert_curve(
+    form: WeightFormat, accelerator: Accelerator, measured: Calibration, kernels: Kernels
+) -> tuple[Experts, str]:
+    """Give the curve of routed experts and the precision of their arithmetic; bytes come from the format itself.
+
+    4-bit weights of chips that multiply 4 bit meet 8-bit activations (w4a8), those of others 16-bit ones (w4a16).
+    """
+    blackwell = "fp4" in accelerator.peak_flop_per_s
+    if form.experts in kernels.experts:
+        mixed = "fp8" if blackwell else "bf16"
+        return kernels.experts[form.experts], mixed if form.experts == "mxfp4" else form.expert_peak  # type: ignore[index]
+    if form.experts in measured.experts:
+        return measured.experts[form.experts], form.expert_peak  # type: ignore[index]  # checked
+    if blackwell and "fp8" in measured.experts:
+        return measured.experts["fp8"], "fp8"
+    return measured.experts["bf16"], "bf16"
 
 
 def _cache_key(cache: str, known: Collection[str]) -> CacheFormat:
     """Give the curve of a cache; 8-bit caches without one of their own are read as fast as 16-bit ones."""
     return "fp8" if CACHE_BYTES[cache] == 1.0 and "fp8" in known else "bf16"
+
+
+def _links(cluster: ResolvedCluster, measured: Calibration) -> tuple[Fabric, float]:
+    """Give the links of a cluster, and the devices of one scale-up domain.
+
+    A chip without a node of its own stands in a host of eight, on the link to its processor.
+    """
+    if cluster.node is not None:
+        return fabric_of(cluster, measured), cluster.node.scale_up_domain_devices
+    host = cluster.accelerator.host_bandwidth_bytes_per_s
+    if host is None:
+        return fabric_of(cluster, measured), 1
+    domain = DomainLevel.of(catalog.load("calibration", ON_PCIE), host.value, host.value)
+    across = fabric_of(cluster, measured) if cluster.fabric is not None else None
+    level = across.pod if across is not None else NetworkLevel.of(measured.network, host.value)
+    return Fabric(domain, level, level if across is None else across.spine), CARDS_OF_A_HOST
 
 
 def _all_reduce(engine: EngineProfile, measured: Calibration, kernels: Kernels) -> RankedCurve:

@@ -7,6 +7,7 @@ from pydantic import Field
 from sim.spec.hardware import Generation, Slug
 from sim.spec.quantity import (
     FrozenModel,
+    PositiveCount,
     Sourced,
     SourcedBytes,
     SourcedCount,
@@ -76,7 +77,7 @@ class EngineProfile(FrozenModel):
     prefill_host_s: SourcedSeconds
     """Host time that an iteration with a prompt adds: tokenised input, copies, a new graph."""
     prefill_launch_s: SourcedSeconds
-    """Host time to launch one layer where no captured graph runs: a prefill is not faster than its launches."""
+    """Gaps between the kernels of one layer that an iteration with a prompt has without a captured graph."""
     vector_kernel_s: SourcedSeconds
     """Least time of a memory-bound kernel in a captured graph."""
     vector_kernels: SourcedFactor
@@ -88,9 +89,13 @@ class EngineProfile(FrozenModel):
     eight_bit_attention: bool
     """Whether attention of a prompt multiplies in 8 bit where the cache is 8 bit."""
     key_head_sharing: SourcedFraction
-    """Share of the repeated reads of a key head, by the query heads that have it in common, that decode attention saves."""
+    """Share of the repeated reads of a key head that decode attention saves, where it has no kernel for its group."""
+    grouped_kernels: tuple[PositiveCount, ...] = ()
+    """Query heads to a key head that have a kernel which reads a key head once; none means all."""
     expert_imbalance: SourcedFraction
     """Tokens of the fullest device of an expert-parallel group above their mean, as a share."""
+    windows: bool = True
+    """Whether layers with a sliding window attend to their window alone, and keep no more of the cache."""
     all_reduce: tuple[Slug, ...] = Field(min_length=1)
     """Libraries of small all-reduces (hardware_specs/kernels), the first that was measured on the chip."""
     kernel_slowdown: tuple[EngineSlowdown, ...] = Field(min_length=1)

@@ -1,20 +1,19 @@
 """Curves of the kernels that only inference has, for one family of chips: hardware_specs/kernels.
 
-Products with weights, prefill attention and large collectives stand in hardware_specs/calibration; here is what a
-serving engine adds: attention of one new token over a cache, grouped products of few rows, small all-reduces, and
-weights narrower than the arithmetic.
+Products with weights, experts, prefill attention and large collectives stand in hardware_specs/calibration; here is
+what a serving engine adds: attention of one new token over a cache, small all-reduces, and weights narrower than the
+arithmetic.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.spec.calibration import Collective, Fit, Gemm, Share
+from sim.spec.calibration import Collective, Experts, Fit, Gemm, Share
 from sim.spec.hardware import Slug
 from sim.spec.quantity import FrozenModel, Seconds
 
 CacheFormat = Literal["bf16", "fp8"]
-GroupedFormat = Literal["bf16", "fp8", "fp8_block", "fp4", "mxfp4"]
 NarrowFormat = Literal["int4", "int8"]
 Positive = Annotated[float, Field(ge=0)]
 
@@ -39,6 +38,8 @@ class DecodeAttention(FrozenModel):
     """v: transfer at which half of it is lost."""
     group_slowdown: Positive
     """g: by how much 32 query heads to a key head slow the transfer down."""
+    single_slowdown: Annotated[float, Field(gt=-1)] = 0.0
+    """In place of g H / G / 32 where every query head has a key head of its own, which is another kernel."""
     fit: Fit
 
 
@@ -58,29 +59,6 @@ class LatentDecode(FrozenModel):
     fit: Fit
 
 
-class Grouped(FrozenModel):
-    """t = t0 + e A + v h / W c + ((B / (em W))^p + (F (1 + r'/r) / (ec P))^p)^(1/p): routed experts, in and out.
-
-    A experts are visited by v (token, expert) pairs, r = v / A; B are the bytes of the visited experts' weights.
-    """
-
-    compute_efficiency: Share
-    """ec: share of the dense peak of the format."""
-    memory_efficiency: Share
-    """em: share of memory bandwidth."""
-    power: Annotated[float, Field(ge=1, le=20)]
-    """p: how sharply one regime passes into the other."""
-    half_rows: Positive
-    """r': rows of one expert that halve the rate of arithmetic."""
-    overhead_s: Seconds
-    """t0: both products, routing and permutation, with nothing to do."""
-    expert_s: Seconds
-    """e: of each visited expert."""
-    moved_bytes: Positive
-    """c: bytes that permutation, activation and combination move for each element of a visit's hidden vector."""
-    fit: Fit
-
-
 class Kernels(FrozenModel):
     """Kernels of inference on one family of chips."""
 
@@ -94,9 +72,10 @@ class Kernels(FrozenModel):
     """Attention of one new token over a cache, by format of the cache."""
     latent_decode: dict[CacheFormat, LatentDecode]
     """The same for latent attention, absorbed."""
-    grouped: dict[GroupedFormat, Grouped]
-    """Routed experts, by format of their weights."""
     narrow: dict[NarrowFormat, Gemm] = Field(default_factory=dict)
     """Products of 16-bit activations with narrower weights."""
+    experts: dict[Literal["fp4", "mxfp4"], Experts] = Field(default_factory=dict)
+    """Routed experts with 4-bit weights, where inference has kernels of its own: fp4 times fp4; mxfp4 times 16-bit
+    activations, or 8-bit ones on chips that multiply 4 bit."""
     all_reduce: dict[Slug, Collective]
     """All-reduce of an engine inside the scale-up domain, small messages included, by library."""

@@ -42,11 +42,6 @@ def test_prefill_adds_its_tokens_and_pairs() -> None:
     assert cost.mixed_s(8, 8000, 512, 131328, 1) == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_prefill_is_not_faster_than_its_launches() -> None:
-    cost = IterationCost(Linear(), HostTimes(launch_s=0.5))
-    assert cost.mixed_s(0, 0, 16, 136, 1) == 0.5
-
-
 @given(st.integers(1, 3000), st.lists(st.integers(1, 10**8), min_size=1, max_size=40))
 def test_many_contexts_are_bit_equal_to_one_at_a_time(decoding: int, contexts: list[int]) -> None:
     cost = IterationCost(Linear(), HostTimes(1e-4, 1e-6), stages=2)

@@ -23,7 +23,7 @@ def test_kernels_belong_to_a_calibration_family(name: str) -> None:
     assert name in catalog.names("calibration")
     entry = catalog.load("kernels", name)
     assert {"bf16"} <= set(entry.decode_attention)
-    assert {"bf16"} <= set(entry.grouped)
+    assert {"bf16"} <= set(entry.latent_decode)
 
 
 def test_generations_choose_their_slowdown() -> None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
-from sim.errors import NotYetError, UsageError
+from sim.errors import UsageError
 
 if TYPE_CHECKING:
     from sim.validate.report import Report
     from sim.validate.score import Score
 
-NOT_YET = ("serving",)
 WORST = 5
 """Rows with the largest errors that text shows."""
 HEADINGS = ("n", "skipped", "median %", "p90 %", "mean %", "bias %")
@@ -33,10 +32,18 @@ ABOUT = {"training": "training steps", "collectives": "collectives", "runs": "wh
 
 
 def validate(
-    what: Annotated[str, typer.Argument(help="training, collectives or runs.")],
-    table: Annotated[Path, typer.Option(help="CSV file with what was run and what was measured.")],
+    what: Annotated[str, typer.Argument(help="training, collectives, runs or serving.")],
+    table: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with what was run and what was measured.", show_default=False),
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option("--runs", help="serving: folder of runs with the times of every request.", show_default=False),
+    ] = None,
     group: Annotated[
-        str | None, typer.Option(help="Only rows of this source (column source_group, or gpu).", show_default=False)
+        str | None,
+        typer.Option(help="Only rows of this source (column source_group, gpu or family).", show_default=False),
     ] = None,
     profile: Annotated[
         str | None,
@@ -49,6 +56,11 @@ def validate(
     Every row of the table is predicted from what was run, without its measured values, or the reason is told. The
     columns are described in docs/validation.md.
     """
+    if requests is not None or what == "serving":
+        _serving(what, table, requests, group, profile, json=json)
+        return
+    if table is None:
+        raise UsageError("a table of measurements is needed", where="--table", mend="--table FILE.csv")
     report = _report(what, table, group, profile)
     if json:
         output.write_json(report.to_dict())
@@ -57,8 +69,6 @@ def validate(
 
 
 def _report(what: str, table: Path, group: str | None, profile: str | None) -> Report:
-    if what in NOT_YET:
-        raise NotYetError(f"sim validate {what} is not built yet", mend="training, collectives or runs")
     if what == "training":
         from sim.validate.steps import training
 
@@ -69,13 +79,36 @@ def _report(what: str, table: Path, group: str | None, profile: str | None) -> R
         return runs(table, group, profile)
     if what != "collectives":
         raise UsageError(
-            "sim validate compares training, collectives or runs", what, "sim validate", "name one of the three"
+            "sim validate compares training, collectives, runs or serving",
+            what,
+            "sim validate",
+            "name one of the four",
         )
     if profile is not None:
         raise UsageError("collectives do not depend on a software profile", profile, "--profile", "leave it out")
     from sim.validate.collectives import collectives
 
     return collectives(table, group)
+
+
+def _serving(
+    what: str, table: Path | None, requests: Path | None, group: str | None, profile: str | None, *, json: bool
+) -> None:
+    if what != "serving":
+        raise UsageError("runs with the times of every request are of serving", what, "--runs", "sim validate serving")
+    if profile is not None:
+        raise UsageError("the engine profile of a row follows from its engine", profile, "--profile", "leave it out")
+    if (table is None) == (requests is None):
+        raise UsageError("serving is validated on a table, or on runs", where="--table", mend="give one of the two")
+    if table is not None:
+        from sim.cli.validate_serving import draw
+        from sim.validate.serving import serving
+
+        report = serving(table, group)
+        if json:
+            output.write_json(report.to_dict())
+        else:
+            draw(report)
 
 
 def _draw(report: Report) -> None:

@@ -193,9 +193,9 @@ def _expert_curve(
     blackwell = "fp4" in accelerator.peak_flop_per_s
     if form.experts in kernels.experts:
         mixed = "fp8" if blackwell else "bf16"
-        return kernels.experts[form.experts], mixed if form.experts == "mxfp4" else form.expert_peak  # type: ignore[index]
+        return kernels.experts[form.experts], mixed if form.experts == "mxfp4" else form.expert_peak
     if form.experts in measured.experts:
-        return measured.experts[form.experts], form.expert_peak  # type: ignore[index]  # checked
+        return measured.experts[form.experts], form.expert_peak
     if blackwell and "fp8" in measured.experts:
         return measured.experts["fp8"], "fp8"
     return measured.experts["bf16"], "bf16"

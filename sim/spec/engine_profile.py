@@ -76,6 +76,10 @@ class EngineProfile(FrozenModel):
     """Host time for each running sequence that the device waits for."""
     prefill_host_s: SourcedSeconds
     """Host time that an iteration with a prompt adds: tokenised input, copies, a new graph."""
+    lookahead: bool
+    """Whether an iteration is planned while the one before still runs: a new request waits for one more."""
+    client_s: SourcedSeconds
+    """Time of a request outside the engine: network, tokens from text, and its first token back as text."""
     prefill_launch_s: SourcedSeconds
     """Gaps between the kernels of one layer that an iteration with a prompt has without a captured graph."""
     vector_kernel_s: SourcedSeconds

@@ -49,8 +49,7 @@ def test_two_runs_print_the_same() -> None:
     ("arguments", "words"),
     [
         (("training", "--table", "absent.csv"), "must exist"),
-        (("trainings", "--table", TRAINING), "training, collectives or runs"),
-        (("serving", "--table", TRAINING), "not built yet"),
+        (("trainings", "--table", TRAINING), "training, collectives, runs or serving"),
         (("collectives", "--table", TRAINING), "unknown column"),
         (("training", "--table", TRAINING, "--group", "nobody"), "no rows of this group"),
         (("training", "--table", TRAINING, "--profile", "nothing"), "no such name"),
@@ -105,3 +104,20 @@ def test_names_of_a_table_cannot_drive_the_terminal(tmp_path: Path) -> None:
     done = call("validate", "training", "--table", str(table))
     assert done.exit_code == 0
     assert "\x1b" not in done.stdout
+
+
+def test_serving_is_summed_by_what_was_run() -> None:
+    table = str(TABLES / "serving.csv")
+    done = call("validate", "serving", "--table", table)
+    assert done.exit_code == 0
+    assert "8 of 13 metrics of served models predicted" in done.stdout
+    assert "static batch" in done.stdout
+    data = json.loads(call("validate", "serving", "--table", table, "--json").stdout)
+    assert data["summary"]["n"] == 8
+    assert len(data["rows"]) == 13
+
+
+def test_serving_needs_a_table_or_runs() -> None:
+    done = call("validate", "serving")
+    assert done.exit_code == 2
+    assert "give one of the two" in done.stderr

@@ -1,0 +1,232 @@
+"""What a load test gives by the rules of its kind: static batch, first token, all at once, concurrency, rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.cost.serving_curves import ServingLayout
+from sim.plan.serving import replica_plan
+from sim.spec import catalog
+from sim.spec.quantity import Sourced
+from sim.spec.scenario import ClusterSpec
+from sim.validate.rows import MissingError
+from sim.validate.serving_flow import GOLDEN, SILVER, Load, even_lengths, replay
+from sim.validate.serving_names import serving_names
+
+if TYPE_CHECKING:
+    from sim.plan.serving import ReplicaPlan
+    from sim.spec.engine_profile import EngineProfile
+    from sim.spec.hardware import Accelerator
+    from sim.validate.serving_rows import LoadTest, ServingRow
+
+ROUNDS = 10
+"""Requests of a test at a fixed concurrency, as multiples of it: num_prompts of the InferenceX benchmark."""
+ENOUGH = 600
+"""Requests after which such a test has found its mean, where ten rounds are more."""
+KINDS = ("first token", "static batch", "single stream", "maximum throughput", "fixed concurrency", "request rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is predicted of a load test, over all its devices; none where the test has no such thing."""
+
+    kind: str
+    layout: ServingLayout
+    layout_given: bool
+    time_to_first_s: float | None = None
+    time_per_token_s: float | None = None
+    end_to_end_s: float | None = None
+    output_tokens_per_s: float | None = None
+    total_tokens_per_s: float | None = None
+    requests_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
+
+
+def metric_of(row: ServingRow, outcome: Outcome) -> float:
+    """Give the metric of a row in its own unit.
+
+    Raises:
+        MissingError: the kind of test has no such metric.
+
+    """
+    found = {
+        "ttft_ms": _scaled(outcome.time_to_first_s, 1e3),
+        "tpot_ms": _scaled(outcome.time_per_token_s, 1e3),
+        "itl_ms": _scaled(outcome.time_per_token_s, 1e3),
+        "e2e_s": outcome.end_to_end_s,
+        "output_tokens_per_s": outcome.output_tokens_per_s,
+        "total_tokens_per_s": outcome.total_tokens_per_s,
+        "requests_per_s": outcome.requests_per_s,
+        "prefill_tokens_per_s": outcome.prompt_tokens_per_s,
+    }[row.metric]
+    if found is None:
+        raise MissingError(f"a test of kind {outcome.kind} has no {row.metric}")
+    return found / row.test.gpus if row.per_gpu and row.metric.endswith("_per_s") else found
+
+
+@lru_cache(maxsize=8192)
+def outcome_of(test: LoadTest) -> Outcome:
+    """Predict a load test.
+
+    Raises:
+        MissingError: the row states no layout that can be read.
+        SimError: the model does not fit, or the chip cannot compute in the format.
+
+    """
+    layout = layout_of(test)
+    plan = plan_of(test, layout)
+    kind = kind_of(test)
+    blank = Outcome(kind, plan.layout, layout is not None)
+    replicas = max(test.gpus // plan.devices, 1)
+    if kind in ("first token", "static batch"):
+        return _static(test, plan, blank, replicas)
+    if kind == "single stream":
+        return _single(test, plan, blank)
+    return _loaded(test, plan, blank, replicas)
+
+
+def kind_of(test: LoadTest) -> str:
+    """Tell by which rules a test is predicted."""
+    if test.output <= 1 and test.concurrency is not None and test.output == 1:
+        return "first token"
+    if test.input == 0 or test.output == 0:
+        return "single stream"
+    if test.concurrency is not None and catalog.load("engines", test.profile).batching == "static":
+        return "static batch"
+    if test.concurrency is not None:
+        return "fixed concurrency"
+    return "maximum throughput" if test.rate_per_s == math.inf else "request rate"
+
+
+def layout_of(test: LoadTest) -> ServingLayout | None:
+    """Read a layout; none where the row states nothing on several devices.
+
+    Tables count data-parallel attention in different ways: beside the tensor-parallel degree, or in its place.
+    """
+    model = catalog.load("models", test.model)
+    if test.tensor is None and test.data is None and test.pipeline is None and test.gpus > 1:
+        return None
+    tensor, stages, data = test.tensor or 1, test.pipeline or 1, test.data or 1
+    if model.experts is None:
+        return ServingLayout(tensor, stages)
+    if test.attention_data_parallel and data == 1:
+        tensor, data = 1, tensor
+    if data > 1 and tensor * stages * data > test.gpus:
+        tensor = max(test.gpus // (stages * data), 1)
+    width = tensor * data
+    experts = test.experts or (width if data > 1 else 1)
+    if data > 1 and experts == 1:
+        experts = width
+    return ServingLayout(tensor, stages, math.gcd(min(experts, width), width), data)
+
+
+def plan_of(test: LoadTest, layout: ServingLayout | None) -> ReplicaPlan:
+    """Plan one replica of a test."""
+    return _plan(test.model, test.gpu, test.gpus, test.profile, test.weights, test.cache, layout)
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    model: str, gpu: str, gpus: int, profile: str, weights: str, cache: str, layout: ServingLayout | None
+) -> ReplicaPlan:
+    accelerator = _accelerator(gpu)
+    devices = layout.devices if layout is not None else gpus
+    cluster = ClusterSpec(accelerator=accelerator, count=max(devices, gpus))
+    return replica_plan(catalog.load("models", model), cluster, profile, layout=layout, weights=weights, cache=cache)
+
+
+def _accelerator(gpu: str) -> Accelerator:
+    chip = serving_names().chip(gpu)
+    assert chip is not None, "rows of unknown chips are refused before"
+    entry = catalog.load("accelerators", chip.accelerator)
+    if chip.memory is None:
+        return entry
+    stated = Sourced(value=chip.memory, dimension="byte", source="the name in the table", status="given")
+    return entry.model_copy(update={"memory_bytes": stated})
+
+
+def _static(test: LoadTest, plan: ReplicaPlan, blank: Outcome, replicas: int) -> Outcome:
+    """All sequences of a batch start together and end together; the prompts are one iteration."""
+    assert test.concurrency is not None
+    size, prompt, output = max(test.concurrency // replicas, 1), test.input, test.output
+    first_s = plan.cost.mixed_s(0, 0, size * prompt, size * prompt * (prompt + 1) // 2, size)
+    if output <= 1:
+        return replace(blank, time_to_first_s=first_s)
+    contexts = size * (prompt + np.arange(1, output, dtype=np.int64))
+    whole_s = first_s + float(np.sum(plan.cost.decode_s(size, contexts)))
+    rate = replicas * size / whole_s
+    return replace(
+        blank,
+        time_to_first_s=first_s,
+        time_per_token_s=(whole_s - first_s) / (output - 1),
+        end_to_end_s=whole_s,
+        output_tokens_per_s=rate * output,
+        total_tokens_per_s=rate * (prompt + output),
+        requests_per_s=rate,
+    )
+
+
+def _single(test: LoadTest, plan: ReplicaPlan, blank: Outcome) -> Outcome:
+    """One sequence alone: a prompt in chunks of the token budget, or tokens from an empty cache."""
+    if test.output == 0:
+        seconds, done = 0.0, 0
+        while done < test.input:
+            size = min(plan.token_budget, test.input - done)
+            seconds += plan.cost.mixed_s(0, 0, size, size * done + size * (size + 1) // 2, 1)
+            done += size
+        return replace(blank, prompt_tokens_per_s=test.input / seconds, time_to_first_s=seconds)
+    steps_s = plan.cost.decode_s(1, np.arange(1, test.output + 1, dtype=np.int64))
+    rate = test.output / float(np.sum(steps_s))
+    return replace(blank, output_tokens_per_s=rate, time_per_token_s=1.0 / rate)
+
+
+def _loaded(test: LoadTest, plan: ReplicaPlan, blank: Outcome, replicas: int) -> Outcome:
+    """Many requests, replayed on one of the replicas, which share them evenly."""
+    profile = catalog.load("engines", test.profile)
+    load = _load(test, profile, replicas)
+    result = replay(plan, load)
+    span_s = float(np.max(result.finish_s) - np.min(result.arrival_s))
+    prompts, outputs = sum(load.prompts), sum(load.outputs)
+    return replace(
+        blank,
+        time_to_first_s=result.time_to_first_s,
+        time_per_token_s=result.time_per_token_s,
+        end_to_end_s=result.end_to_end_s,
+        output_tokens_per_s=replicas * outputs / span_s,
+        total_tokens_per_s=replicas * (prompts + outputs) / span_s,
+        requests_per_s=replicas * len(load.prompts) / span_s,
+        prompt_tokens_per_s=replicas * prompts / span_s,
+    )
+
+
+def _load(test: LoadTest, profile: EngineProfile, replicas: int) -> Load:
+    arrivals: list[float] | None = None
+    if test.concurrency is not None:
+        together = max(test.concurrency // replicas, 1)
+        count = min(ROUNDS * together, max(2 * together, ENOUGH))
+    else:
+        count = max(test.requests // replicas, 1)
+        together = count
+    if test.concurrency is None and test.rate_per_s not in (None, math.inf):
+        assert test.rate_per_s is not None
+        places = (np.arange(1, count + 1) * GOLDEN) % 1.0
+        gaps = -np.log1p(-places) * replicas / test.rate_per_s
+        arrivals = np.cumsum(gaps).tolist()
+    queued = arrivals is None and test.concurrency is None
+    return Load(
+        prompts=even_lengths(count, test.input, test.shortest_share, GOLDEN),
+        outputs=even_lengths(count, test.output, test.shortest_share, SILVER),
+        concurrency=together,
+        arrivals_s=arrivals,
+        client_s=0.0 if queued else profile.client_s.value,
+        lookahead=profile.lookahead and not queued,
+    )
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

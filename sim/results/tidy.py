@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 SERIES = ("chart", "line", "time_s", "value")
 ANSWERED = ("finished", "done", "answered")
+_TOGETHER = {
+    "waiting_jobs": ("jobs_over_time", "waiting"),
+    "running_jobs": ("jobs_over_time", "running"),
+    "allocated_devices": ("asked", "held"),
+    "asked_devices": ("asked", "held and asked for"),
+}
+"""Columns that stand in one picture, as its lines."""
 _GROUPS = ("service", "pool", "tool", "tenant", "of", "name", "graph")
 """Columns of a table over time that say whose line it is."""
 
@@ -29,18 +36,37 @@ def series(record: Record) -> dict[str, Any] | None:
         pieces["line"].append(_texts(own["line"]))
         pieces["time_s"].append(np.asarray(own["time_s"], dtype=np.float64))
         pieces["value"].append(np.asarray(own["value"], dtype=np.float64))
-    for name in record.tables:
-        if name == "timeline" or name.endswith("_timeline"):
-            for chart, line, time_s, value in _lines(record.tables[name]):
-                count = len(time_s)
-                pieces["chart"].append(np.full(count, chart, dtype=object))
-                pieces["line"].append(np.full(count, line, dtype=object))
-                pieces["time_s"].append(time_s)
-                pieces["value"].append(value)
+    for chart, line, time_s, value in _every_line(record):
+        count = len(time_s)
+        pieces["chart"].append(np.full(count, chart, dtype=object))
+        pieces["line"].append(np.full(count, line, dtype=object))
+        pieces["time_s"].append(time_s)
+        pieces["value"].append(value)
     if not pieces["time_s"]:
         return None
     found = {name: np.concatenate(each) for name, each in pieces.items()}
     return found if len(found["time_s"]) else None
+
+
+def jobs(record: Record) -> dict[str, Any] | None:
+    """Give the table of jobs with its times under one set of names; None where it has none."""
+    table = record.tables.get("jobs")
+    if table is None:
+        return None
+    found = {name: table[name] for name in table}
+    for name, others in _OF_JOBS.items():
+        other = next((each for each in (name, *others) if each in table), None)
+        if other is not None:
+            found[name] = table[other]
+    return found if {"submitted_s", "started_s", "ended_s"} <= set(found) and len(found["started_s"]) else None
+
+
+_OF_JOBS = {
+    "submitted_s": ("arrival_s",),
+    "started_s": ("start_s",),
+    "ended_s": ("finish_s", "end_s"),
+    "status": ("outcome",),
+}
 
 
 def requests(record: Record) -> dict[str, Any] | None:
@@ -76,15 +102,46 @@ def requests(record: Record) -> dict[str, Any] | None:
     return found
 
 
-def _lines(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
-    if "time_s" not in table:
+def _every_line(record: Record) -> Iterator[tuple[str, str, Any, Any]]:
+    tables = record.tables
+    if "allocations" in tables:
+        yield from _held_by_tenant(tables["allocations"], tables.get("jobs"))
+    for name in tables:
+        if name in ("timeline", "cluster") or name.endswith("_timeline"):
+            yield from _lines(tables[name])
+
+
+def _held_by_tenant(table: Mapping[str, Any], owners: Mapping[str, Any] | None) -> Iterator[tuple[str, str, Any, Any]]:
+    """Give the devices that each tenant's jobs held, as steps up and down."""
+    if not {"number", "start_s", "end_s", "devices"} <= set(table) or not len(table["start_s"]):
         return
-    times = np.asarray(table["time_s"], dtype=np.float64)
+    numbers = np.asarray(table["number"])
+    groups = np.full(len(numbers), "jobs", dtype=object)
+    if owners is not None and {"number", "tenant"} <= set(owners):
+        tenants = {int(number): str(tenant) for number, tenant in zip(owners["number"], owners["tenant"], strict=True)}
+        groups = np.array([tenants.get(int(number), "jobs") or "jobs" for number in numbers], dtype=object)
+    starts, ends, devices = (np.asarray(table[name], dtype=np.float64) for name in ("start_s", "end_s", "devices"))
+    for group in dict.fromkeys(groups.tolist()):
+        mine = (groups == group) & np.isfinite(ends)
+        times = np.concatenate([starts[mine], ends[mine]])
+        order = np.argsort(times, kind="stable")
+        held = np.cumsum(np.concatenate([devices[mine], -devices[mine]])[order])
+        yield "devices", group, times[order], held
+
+
+def _lines(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
+    clock = next((name for name in ("time_s", "start_s") if name in table), None)
+    if clock is None:
+        return
+    times = np.asarray(table[clock], dtype=np.float64)
     by = next((name for name in _GROUPS if name in table), None)
     groups = _texts(table[by]) if by is not None else np.full(len(times), "", dtype=object)
     for name in table:
         values = np.asarray(table[name])
-        if name in ("time_s", by) or values.dtype.kind not in "fiub":
+        if name in (clock, "end_s", by) or values.dtype.kind not in "fiub":
+            continue
+        if name in _TOGETHER:
+            yield _TOGETHER[name][0], _TOGETHER[name][1], times, values.astype(np.float64)
             continue
         for group in dict.fromkeys(groups.tolist()):
             mine = groups == group

@@ -44,8 +44,8 @@ def trace(record: Record) -> Trace:
     tables = record.tables
     if record.is_training and "series" in tables:
         _training(writer, root, record, remarks)
-    if "jobs" in tables:
-        _jobs(writer, tables["jobs"], remarks)
+    if (jobs := tidy.jobs(record)) is not None:
+        _jobs(writer, jobs, remarks)
     if (requests := tidy.requests(record)) is not None:
         _requests(writer, requests, remarks)
     if "calls" in tables:

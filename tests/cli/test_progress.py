@@ -59,6 +59,17 @@ def test_watching_changes_nothing() -> None:
     assert watcher() is None
 
 
+def has_used(process: "subprocess.Popen[str] | subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait until a process has used so much time of the processor, however loaded the machine is."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") >= seconds:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_ctrl_c_ends_cleanly() -> None:
     running = subprocess.Popen(
         [SIM, *LONG],
@@ -68,7 +79,7 @@ def test_ctrl_c_ends_cleanly() -> None:
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    time.sleep(4)
+    assert has_used(running, 3.0)
     running.send_signal(signal.SIGINT)
     stdout, stderr = running.communicate(timeout=20)
     assert running.returncode == 130
@@ -89,7 +100,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
         env=environment | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
     )
     os.close(child)
-    time.sleep(5)
+    assert has_used(running, 5.0)
     running.send_signal(signal.SIGINT)
     running.wait(timeout=20)
     shown = b""

@@ -30,12 +30,13 @@ BINS = 240
 """Points of a line over time."""
 MOST_LINES = 10
 """Lines of one picture; the smallest are drawn as one, "other"."""
-MOST_JOBS = 48
 MOST_ROWS = 64
 TITLES = {
     "devices": "What the devices were doing",
     "flop": "Arithmetic done",
     "interruptions": "Interruptions",
+    "asked": "Devices held and asked for",
+    "jobs_over_time": "Jobs",
     "queue": "Waiting in the queue",
     "waiting": "Waiting in the queue",
     "batch": "Batch",
@@ -124,64 +125,12 @@ def heat(record: Record) -> Chart | None:
         for place in range(0, len(names), step):
             text = shortened(names[place], 11 if width <= NARROW else 24)
             drawing.text(left - 6, row * place + min(row, 12), text, size=10, fill="dim", anchor="end")
-        _time_axis(drawing, end_s, left, width - 8, row * len(names))
+        time_axis(drawing, end_s, left, width - 8, row * len(names))
         return drawing
 
     label = f"How busy each of {len(names)} rows was over {duration(end_s)}; mean {float(matrix.mean()):.0%}"
     return Chart(
         "heat", "How busy each part was", draw, label, note, _cursor(end_s, {"mean": matrix.mean(axis=0)}, "fraction")
-    )
-
-
-def jobs(record: Record) -> Chart | None:
-    """Draw when each job waited and ran, the largest ones where there are many."""
-    table = record.tables.get("jobs")
-    if table is None or "started_s" not in table or not len(table["started_s"]):
-        return None
-    starts, ends = (np.asarray(table[name], dtype=np.float64) for name in ("started_s", "ended_s"))
-    submitted = np.asarray(table.get("submitted_s", starts), dtype=np.float64)
-    devices = np.asarray(table.get("devices", np.ones_like(starts)), dtype=np.float64)
-    end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(np.nanmax(np.append(ends, 0.0))))
-    if end_s <= 0:
-        return None
-    ends = np.where(np.isnan(ends), end_s, ends)
-    size = np.where(np.isnan(starts), 0.0, (ends - starts) * devices)
-    largest = np.sort(np.argsort(-size, kind="stable")[:MOST_JOBS])
-    chosen = largest[np.argsort(submitted[largest], kind="stable")]
-    tenants = _texts(table["tenant"]) if "tenant" in table else np.array([""] * len(starts), dtype=object)
-    fills = {name: CYCLE[place % len(CYCLE)] for place, name in enumerate(dict.fromkeys(tenants.tolist()))}
-    names = _texts(table["name"]) if "name" in table else np.array([str(place) for place in range(len(starts))])
-
-    def draw(width: float) -> Drawing:
-        left = 84.0 if width <= NARROW else 170.0
-        row = 15.0
-        top = 20.0 if len(fills) > 1 else 0.0
-        drawing = Drawing(width, row * len(chosen) + 26 + top)
-        axis = Axis(0.0, end_s, left, width - 8)
-        drawing.plot = (left, width - 8, top, top + row * len(chosen))
-        if top:
-            _legend(drawing, [(name or "no tenant", fill) for name, fill in fills.items()], 0, width)
-        for place, job in enumerate(chosen.tolist()):
-            y = top + row * place
-            name = shortened(str(names[job]), 13 if width <= NARROW else 28)
-            drawing.text(left - 6, y + 11, name, size=10.5, fill="dim", anchor="end")
-            if np.isnan(starts[job]):
-                continue
-            waited, started, ended = axis.at(submitted[job]), axis.at(starts[job]), axis.at(ends[job])
-            drawing.line(waited, y + 7, started, y + 7, "c7", 1.5, "2 2")
-            said = (
-                f"{names[job]}: waited {duration(max(starts[job] - submitted[job], 0.0))}, "
-                f"ran {duration(ends[job] - starts[job])} on {amount(devices[job])} devices"
-            )
-            drawing.rect(started, y + 2, max(ended - started, 1.5), 11, fills[tenants[job]], title=said, radius=2)
-        _time_axis(drawing, end_s, left, width - 8, top + row * len(chosen))
-        return drawing
-
-    note = "Dotted: waiting in the queue. Bars: running, by tenant."
-    if len(chosen) < len(starts):
-        note += f" The {len(chosen)} largest of {len(starts):,} jobs by device-time."
-    return Chart(
-        "jobs", "Jobs", draw, f"{len(starts):,} jobs over {duration(end_s)}", note, {"end_s": end_s, "lines": {}}
     )
 
 
@@ -193,16 +142,16 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
     size, unit = scale(dimension, top or 1.0)
     fills = {line: account_colour(line, place) for place, line in enumerate(lines)}
     if len(set(fills.values())) < len(fills):
-        fills = {line: CYCLE[place % len(CYCLE)] for place, line in enumerate(lines)}
+        fills = colours(list(lines))
 
     def draw(width: float) -> Drawing:
         height = 200.0 if name == "devices" else 104.0
-        legend = 20.0 * _legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
+        head = 20.0 * _legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
         left = 44.0 if width <= NARROW else 58.0
-        drawing = Drawing(width, height + legend + 26)
-        drawing.plot = (left, width - 8, legend + 8, legend + height)
+        drawing = Drawing(width, height + head + 26)
+        drawing.plot = (left, width - 8, head + 8, head + height)
         across = Axis(0.0, end_s, left, width - 8)
-        up = Axis(0.0, (top or 1.0) * 1.04, legend + height, legend + 8)
+        up = Axis(0.0, (top or 1.0) * 1.04, head + height, head + 8)
         heights = ticks(0.0, up.high / size, 4)
         if stacked:  # whole things
             heights = [tick for tick in heights if tick == int(tick)]
@@ -210,8 +159,8 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
             y = up.at(tick * size)
             drawing.line(left, y, width - 8, y)
             drawing.text(left - 6, y + 4, tick_text(tick), size=10.5, fill="dim", anchor="end")
-        if legend:
-            _legend(drawing, list(fills.items()), 0, width)
+        if head:
+            legend(drawing, list(fills.items()), 0, width)
         centres = across_bins(across, end_s)
         below = np.zeros(BINS)
         for line, values in lines.items():
@@ -226,7 +175,7 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
                 drawing.path(
                     [(x, up.at(y)) for x, y in zip(middles, values, strict=True)], fills[line], title=line, width=1.8
                 )
-        _time_axis(drawing, end_s, left, width - 8, legend + height)
+        time_axis(drawing, end_s, left, width - 8, head + height)
         return drawing
 
     title = TITLES.get(name, name.replace("_", " ").capitalize())
@@ -240,6 +189,11 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
         "",
         _cursor(end_s, lines, dimension),
     )
+
+
+def colours(names: list[str]) -> dict[str, str]:
+    """Give each name a colour, the same in every picture that shows the same names."""
+    return {name: CYCLE[place % len(CYCLE)] for place, name in enumerate(sorted(set(names)))}
 
 
 def across_bins(axis: Axis, end_s: float) -> list[tuple[float, float]]:
@@ -276,7 +230,8 @@ def _cursor(end_s: float, lines: Mapping[str, Numbers], dimension: str) -> dict[
     return {"end_s": end_s, "unit": unit, "lines": shown}
 
 
-def _time_axis(drawing: Drawing, end_s: float, left: float, right: float, y: float) -> None:
+def time_axis(drawing: Drawing, end_s: float, left: float, right: float, y: float) -> None:
+    """Draw simulated time from 0 to the end."""
     size_s, unit = scale("second", end_s)
     axis = Axis(0.0, end_s / size_s, left, right)
     drawing.line(left, y, right, y, "line")
@@ -299,7 +254,8 @@ def _legend_rows(names: list[str], width: float) -> int:
     return rows
 
 
-def _legend(drawing: Drawing, entries: list[tuple[str, str]], y: float, width: float) -> None:
+def legend(drawing: Drawing, entries: list[tuple[str, str]], y: float, width: float) -> None:
+    """Name the colours, in as many rows as they take."""
     x, row = 0.0, 0
     for name, fill in entries:
         text = shortened(name, 34)

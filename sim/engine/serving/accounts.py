@@ -18,6 +18,8 @@ class Accounts:
         self.recompute = [0, 0]
         """Of what was computed again after a preemption."""
         self.decode = [0, 0]
+        self.refused = [0, 0]
+        """Of drafted tokens that were not accepted."""
         self.wasted_prefill = [0, 0]
         """Of requests that were given up, or whose replica failed."""
         self.wasted_decode = [0, 0]
@@ -41,8 +43,12 @@ class Accounts:
         prefill[1] += pairs
         if sequence.prefilled != tokens or sequence.prefill_pairs != pairs:
             _add(self.recompute, sequence.prefilled - tokens, sequence.prefill_pairs - pairs)
-        decode[0] += decoded
-        decode[1] += sequence.decode_pairs
+        if sequence.path is None:
+            decode[0] += decoded
+            decode[1] += sequence.decode_pairs
+        else:
+            _add(decode, sequence.kept, sequence.kept_pairs)
+            _add(self.refused, decoded - sequence.kept, sequence.decode_pairs - sequence.kept_pairs)
         self.delivered += sequence.generated
         self.cached += cached
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sim.engine.ledger import ConservationError
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
 
 
 class BlockPool:
@@ -41,10 +36,6 @@ class BlockPool:
         """
         if self.free != self.capacity:
             raise ConservationError(f"KV blocks: {self.free} of {self.capacity} are free after the last sequence")
-
-    def find(self, contents: Sequence[Hashable], most: int) -> int:  # noqa: ARG002 - a pool without a cache
-        """Give how many leading blocks are cached, ``most`` at most: none without a prefix cache."""
-        return 0
 
     def clear(self) -> None:
         """Forget everything: the memory was lost with its devices."""

@@ -74,7 +74,8 @@ class DecodeBatch:
         finishing = self.finishing
         while finishing:
             finish_at, _, sequence = finishing[0]
-            if sequence.finish_at == finish_at:
+            # It may have been preempted since, and run elsewhere now.
+            if sequence.finish_at == finish_at and sequence in self.running:
                 return finish_at - self.iteration
             heappop(finishing)
         return 0
@@ -85,7 +86,7 @@ class DecodeBatch:
         finishing, iteration = self.finishing, self.iteration
         while finishing and finishing[0][0] <= iteration:
             finish_at, _, sequence = heappop(finishing)
-            if sequence.finish_at == finish_at:
+            if sequence.finish_at == finish_at and sequence in self.running:
                 self.leave(sequence)
                 found.append(sequence)
         return found
@@ -110,3 +111,24 @@ class DecodeBatch:
                 break
             after += 1
         return min(iterations, after)
+
+    def contexts(self, iterations: int) -> list[int]:
+        """Give the context of each of the next iterations."""
+        return list(range(self.context, self.context + self.count * iterations, self.count))
+
+    def pairs(self) -> int:
+        """Give the (query, key) pairs of the next iteration."""
+        return self.context
+
+    def pairs_of(self, context: int) -> int:
+        """Give the (query, key) pairs of an iteration with this context."""
+        return context
+
+    def advance(self, iterations: int) -> None:
+        """Give every sequence a token in each of so many iterations."""
+        self.iteration += iterations
+        self.context += self.count * iterations
+
+    def need(self) -> int:
+        """Give the blocks that the next iteration takes."""
+        return self.phases[self.iteration % self.block_size]

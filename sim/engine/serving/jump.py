@@ -53,9 +53,9 @@ class Jump:
         root = linear * linear + 2 * self.step_s * past_s
         count = math.ceil(2 * past_s / (linear + math.sqrt(root))) if past_s > 0 and root > 0 else 1
         count = min(max(count, 1), self.count)
-        while count > 1 and self._end_of(count - 1) >= time_s:
+        while count > 1 and self.end_of(count - 1) >= time_s:
             count -= 1
-        while count < self.count and self._end_of(count) < time_s:
+        while count < self.count and self.end_of(count) < time_s:
             count += 1
         return count
 
@@ -64,11 +64,12 @@ class Jump:
         count = self.begun(time_s)
         if count == self.count:
             return False
-        self.end_s = self._end_of(count)
+        self.end_s = self.end_of(count)
         self.count = count
         return True
 
-    def _end_of(self, count: int) -> float:
+    def end_of(self, count: int) -> float:
+        """Give when so many iterations are over."""
         if self.ends_s is not None:
-            return self.ends_s[count - 1]
+            return self.ends_s[count - 1] if count else self.start_s
         return self.start_s + (count * self.first_s + self.step_s * (count * (count - 1) // 2))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from sim.errors import NotYetError, ScenarioError
+from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,6 +129,31 @@ class ServiceOptions:
         for holds, rule, value in rules:
             if not holds:
                 raise ScenarioError(rule, value=str(value), where=where)
-        for name in ("scaling", "failures", "speculation", "disaggregation", "offload"):
-            if getattr(self, name) is not None:
-                raise NotYetError("the engine does not serve with this option yet", value=name, where=where)
+
+
+def check_plan(plan: ReplicaPlan, options: ServiceOptions, where: str) -> None:
+    """Refuse a replica that no engine would start.
+
+    Raises:
+        ScenarioError: names the number.
+    """
+    drafted = options.speculation.tokens if options.speculation else 0
+    swaps = plan.rules.preemption == "swap"
+    rules = (
+        (plan.kv_blocks >= 1, "a replica has at least 1 block of KV cache", plan.kv_blocks),
+        (plan.block_size >= 1, "a block has at least 1 token", plan.block_size),
+        (plan.max_sequences >= 1, "a replica runs at least 1 sequence", plan.max_sequences),
+        (
+            plan.token_budget >= plan.max_sequences * (drafted + 1),
+            f"the token budget of an iteration is enough for {plan.max_sequences} sequences of {drafted + 1} tokens",
+            plan.token_budget,
+        ),
+        (
+            not (swaps and options.router == "shared-queue"),
+            "sequences that are swapped to a host go back to its replica: no shared queue",
+            options.router,
+        ),
+    )
+    for holds, rule, value in rules:
+        if not holds:
+            raise ScenarioError(rule, value=str(value), where=f"service {where}", mend="see engine: in the service")

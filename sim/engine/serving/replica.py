@@ -68,6 +68,8 @@ class Replica:
         self._jump = Jump()
         self._now_s = world.now_s
         self._dropping: list[Sequence] = []
+        self.broken_s = 0.0
+        """Seconds of the iteration that the last failure broke off."""
 
     def notify(self, sequence: Sequence) -> None:
         """Look at a sequence that has come to the queue: at the end of this instant, or of the running iteration."""
@@ -86,6 +88,24 @@ class Replica:
         if self._jump.count > 1:
             self._cut()
         return False
+
+    def fail(self) -> list[Sequence]:
+        """Lose all sequences and all memory now; the iteration that is running is broken off."""
+        jump, now_s = self._jump, self._world.now_s
+        self._alarm.clear()
+        self.broken_s = 0.0
+        if jump.count:
+            ended = jump.begun(now_s) - 1
+            ended_s = jump.end_of(ended)
+            self.broken_s = now_s - ended_s
+            if ended:
+                jump.count = ended
+                self._measure()
+                self.scheduler.advance(ended, ended_s)
+            jump.count = 0
+        self._dropping = []
+        self.idle = True
+        return self.scheduler.lose_all()
 
     def _cut(self) -> None:
         if self._jump.cut(self._world.now_s):
@@ -116,10 +136,14 @@ class Replica:
             length_s = self._cost.mixed_s(
                 decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, len(chunks)
             )
-            self._jump.single(self._now_s, length_s)
+            self._jump.single(self._now_s, length_s + scheduler.moved_s)
             return True
         if not decodes:
             return False
+        if scheduler.moved_s:
+            length_s = self._cost.mixed_s(decodes, scheduler.batch.context, 0, 0, 0)
+            self._jump.single(self._now_s, length_s + scheduler.moved_s)
+            return True
         self._plan_decode(decodes, scheduler.batch.context, scheduler.affordable())
         return True
 
@@ -127,7 +151,7 @@ class Replica:
         """Plan iterations that only decode."""
         line = self._cost.decode_line(decodes, context)
         if line is None:
-            contexts = context + decodes * np.arange(min(count, LONGEST_LISTED))
+            contexts = np.array(self.scheduler.batch.contexts(min(count, LONGEST_LISTED)))
             lengths_s = self._cost.decode_s(decodes, contexts)
             ends_s = np.cumsum(np.concatenate(([self._now_s], lengths_s)))[1:]
             self._jump.listed(self._now_s, ends_s.tolist())
@@ -174,8 +198,8 @@ class Replica:
             jump.first_s,
             jump.step_s,
             jump.count,
-            decodes,
-            scheduler.batch.context if decodes else 0,
+            decodes * scheduler.width,
+            scheduler.batch.pairs() if decodes else 0,
             scheduler.prefill_tokens,
             scheduler.prefill_pairs,
             len(scheduler.chunks),
@@ -190,10 +214,11 @@ class Replica:
     def _measure_listed(self, ends_s: list[float]) -> None:
         """Tell the meter of decode iterations one by one."""
         jump, scheduler, meter = self._jump, self.scheduler, self._meter
-        decodes, context = scheduler.decodes, scheduler.batch.context
+        batch = scheduler.batch
+        tokens = scheduler.decodes * scheduler.width
         waiting, held = len(scheduler.waiting), scheduler.pool.held
         start_s = jump.start_s
-        for end_s in ends_s:
+        for end_s, context in zip(ends_s, batch.contexts(len(ends_s)), strict=True):
             STRETCH.pack_into(
                 meter.buffer,
                 meter.used,
@@ -201,8 +226,8 @@ class Replica:
                 end_s - start_s,
                 0.0,
                 1,
-                decodes,
-                context,
+                tokens,
+                batch.pairs_of(context),
                 0,
                 0,
                 0,
@@ -213,4 +238,4 @@ class Replica:
             meter.used += STRETCH.size
             if meter.used == len(meter.buffer):
                 meter.flush()
-            start_s, context = end_s, context + decodes
+            start_s = end_s

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING
 from sim.engine.serving.blocks import BlockPool
 from sim.engine.serving.decode_batch import DecodeBatch
 from sim.engine.serving.prefix_cache import PrefixCache
+from sim.engine.serving.speculative_batch import SpeculativeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sim.engine.serving.options import Offload
     from sim.engine.serving.sequence import Sequence
     from sim.engine.serving.waiting import Waiting
     from sim.plan.serving import ReplicaPlan
@@ -29,17 +34,49 @@ _OWN = object()
 class Scheduler:
     """Sequences of one replica: waiting, prefilling, decoding."""
 
-    def __init__(self, plan: ReplicaPlan, waiting: Waiting, place: int = 0, *, by_priority: bool = False) -> None:
-        """Begin empty. Replicas of a shared queue are given the same ``waiting``; ``place`` is the replica's."""
+    def __init__(
+        self,
+        plan: ReplicaPlan,
+        waiting: Waiting,
+        place: int = 0,
+        *,
+        by_priority: bool = False,
+        prefill_only: bool = False,
+        offload: Offload | None = None,
+        drafted: int = 0,
+        draw: Callable[[Sequence, int], NDArray[np.int64]] | None = None,
+    ) -> None:
+        """Begin empty.
+
+        Args:
+            plan: the replica.
+            waiting: its queue; replicas of a shared queue are given the same.
+            place: of the replica among those of its group.
+            by_priority: the last in the order of priorities is preempted first.
+            prefill_only: sequences are handed back, blocks and all, when their prompt is computed.
+            offload: host memory for what the devices give up.
+            drafted: tokens of each sequence that an iteration drafts.
+            draw: gives the next tokens per iteration of a sequence, where they are drafted.
+        """
         rules = plan.rules
         self.place = place
         self.block_size = plan.block_size
         self.token_budget = plan.token_budget
         self.max_sequences = plan.max_sequences
         self.waiting = waiting
-        self.cache = PrefixCache(plan.kv_blocks) if rules.prefix_caching else None
+        block_bytes = plan.block_size * plan.kv_bytes_per_token
+        self.host_blocks = int(offload.bytes / block_bytes) if offload else 0
+        """Blocks that fit into host memory: of preempted sequences where they are swapped, else of evicted contents."""
+        self.block_move_s = block_bytes / offload.bandwidth_bytes_per_s if offload else 0.0
+        self.swaps = rules.preemption == "swap" and self.host_blocks > 0
+        cached = rules.prefix_caching
+        self.cache = PrefixCache(plan.kv_blocks, 0 if self.swaps else self.host_blocks) if cached else None
         self.pool = self.cache or BlockPool(plan.kv_blocks)
-        self.batch = DecodeBatch(plan.block_size, reserved=rules.admission == "whole")
+        self.drafted = drafted
+        self.width = drafted + 1
+        """Tokens of each decoding sequence that an iteration computes."""
+        self.batch = _make_batch(plan, drafted, draw)
+        self.prefill_only = prefill_only
         self.static = rules.batching == "static"
         self.prefill_first = self.static or rules.order == "prefill-first"
         self.chunked = rules.chunked_prefill
@@ -52,6 +89,8 @@ class Scheduler:
         self.chunks: list[tuple[Sequence, int]] = []
         """Prefill of the composed iteration: tokens of each sequence."""
         self.prefill_tokens = self.prefill_pairs = 0
+        self.moved_s = 0.0
+        """Seconds that the composed iteration waits for blocks from or to host memory."""
         self.decodes = 0
         """Sequences that decode in the composed iteration: all or none."""
         self.alone = False
@@ -61,6 +100,8 @@ class Scheduler:
         self.gaps: list[tuple[float, int]] = []
         """Times between tokens of a sequence that are no iteration of their own: (seconds, how many)."""
         self.preemptions = 0
+        self.epoch = 0
+        """Times that its memory was lost."""
         self._taken = 0
         """Blocks that the composed iteration took for its decoding sequences."""
         self._open = True
@@ -84,20 +125,23 @@ class Scheduler:
         """Decide what runs in the iteration that begins now."""
         batch = self.batch
         self.prefill_tokens = self.prefill_pairs = 0
+        self.moved_s = 0.0
         self.alone = False
         if self.prefill_first:
             self._compose_apart(now_s)
             return
+        self._taken = 0
         if batch.count:
-            self._taken = need = batch.phases[batch.iteration % self.block_size]
+            need = batch.need() if self.drafted else batch.phases[batch.iteration % self.block_size]
             if need > self.pool.free:
                 self._take_for_decode(now_s)
             else:
+                self._taken = need
                 self.pool.free -= need
         if self.partial is not None:
-            self._go_on(self.partial, self.token_budget - batch.count, now_s)
+            self._go_on(self.partial, self.token_budget - batch.count * self.width, now_s)
         if self.waiting and not self.alone:
-            budget = self.token_budget - batch.count - self.prefill_tokens
+            budget = self.token_budget - batch.count * self.width - self.prefill_tokens
             if budget > 0:
                 self._admit(budget)
         self.decodes = batch.count
@@ -109,8 +153,11 @@ class Scheduler:
         if self.decodes:
             if iterations > 1:
                 self.pool.free -= batch.needed(iterations) - self._taken
-            batch.iteration += iterations
-            batch.context += batch.count * iterations
+            if self.drafted:
+                batch.advance(iterations)
+            else:
+                batch.iteration += iterations
+                batch.context += batch.count * iterations
             if self.late:
                 self.gaps += [(now_s - when_s, count) for when_s, count in self.late]
                 self.late = []
@@ -167,13 +214,16 @@ class Scheduler:
         if sequence.generated == request.output_tokens:
             self.release(sequence)
             finished.append(sequence)
+        elif self.prefill_only:
+            sequence.running = False
+            finished.append(sequence)
         else:
             self.batch.join(sequence)
 
     def _compose_apart(self, now_s: float) -> None:
         """Compose an iteration of prompts alone where there are any, and else one that decodes."""
         batch = self.batch
-        self.decodes = 0
+        self.decodes = self._taken = 0
         if self.static:
             self._open |= not batch.count
         if self.partial is not None:
@@ -201,11 +251,10 @@ class Scheduler:
     def _take_for_decode(self, now_s: float) -> None:
         """Take the blocks that the next tokens need; where they are not there, preempt from the end until they are."""
         batch, pool = self.batch, self.pool
-        phase = batch.iteration % self.block_size
-        while batch.phases[phase] > pool.free:
+        while batch.need() > pool.free:
             self.preempt(self._victim(), now_s)
             self.alone = True
-        self._taken = need = batch.phases[phase]
+        self._taken = need = batch.need()
         pool.free -= need
 
     def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
@@ -228,10 +277,15 @@ class Scheduler:
         places = self.max_sequences - self.batch.count - len(self.chunks)
         while waiting and budget > 0 and places > 0:
             sequence = waiting.head()
-            target = sequence.target
-            found = pool.find(sequence.contents, (target - 1) // size) if sequence.contents else 0
-            cached = found * size
-            tokens = target - cached
+            if sequence.ready:
+                if budget < self.width or not self._rejoin(sequence):
+                    break
+                budget -= self.width
+                places -= 1
+                continue
+            found, hosted = self._look_up(sequence) if sequence.contents else (0, 0)
+            cached = (found + hosted) * size
+            tokens = sequence.target - cached
             if tokens > budget:
                 if self.chunked:
                     tokens = budget
@@ -240,7 +294,7 @@ class Scheduler:
             blocks = self._blocks_to_start(sequence, cached + tokens) - found
             wanted = blocks
             if self.admission == "prompt":
-                wanted = -(-target // size) - found
+                wanted = -(-sequence.target // size) - found
             if found and self.cache is not None:
                 wanted += self.cache.idle_among(sequence.contents[:found])
             if self.watermark and (self.batch.count or self.chunks):
@@ -248,10 +302,52 @@ class Scheduler:
             if wanted > pool.free:
                 break
             waiting.pop()
-            self._start(sequence, found, blocks)
+            self._start(sequence, found, hosted, blocks)
             self._add_chunk(sequence, tokens)
             budget -= tokens
             places -= 1
+
+    def _look_up(self, sequence: Sequence) -> tuple[int, int]:
+        """Give how many leading blocks are cached, and how many after them are in host memory; never the last token."""
+        if self.cache is None:
+            return 0, 0
+        most = (sequence.target - 1) // self.block_size
+        found = self.cache.find(sequence.contents, most)
+        return found, self.cache.find_in_host(sequence.contents, found, most)
+
+    def _rejoin(self, sequence: Sequence) -> bool:
+        """Let a sequence whose cache is computed decode on, if there are blocks for it; tell whether there are."""
+        batch, pool, size = self.batch, self.pool, self.block_size
+        request, computed = sequence.request, sequence.computed
+        blocks = -(-computed // size)
+        if batch.reserved:
+            blocks = -(-(request.prompt_tokens + request.output_tokens - 1) // size)
+        slots = min(computed + self.width, request.prompt_tokens + request.output_tokens - 1)
+        wanted = max(blocks, -(-slots // size))
+        if self.watermark and (batch.count or self.chunks):
+            wanted += self.watermark
+        if wanted > pool.free:
+            return False
+        self.waiting.pop()
+        sequence.ready = False
+        sequence.running = True
+        request.replica = self.place
+        before = batch.need()
+        batch.join(sequence)
+        sequence.blocks = blocks
+        pool.free -= blocks
+        if not self.prefill_first:
+            # The others have their blocks for this iteration already.
+            now = batch.need() - before
+            pool.free -= now
+            self._taken += now
+        if sequence.swapped:
+            self.moved_s += sequence.swapped * self.block_move_s
+            self.host_blocks += sequence.swapped
+            sequence.swapped = 0
+        self.late.append((sequence.last_token_s, 1))
+        sequence.last_token_s = -1.0
+        return True
 
     def _blocks_to_start(self, sequence: Sequence, tokens: int) -> int:
         """Give the blocks that a sequence takes when it is admitted."""
@@ -260,16 +356,20 @@ class Scheduler:
             tokens = request.prompt_tokens + request.output_tokens - 1
         return -(-tokens // self.block_size)
 
-    def _start(self, sequence: Sequence, found: int, blocks: int) -> None:
-        """Give an admitted sequence its blocks, the cached ones first."""
+    def _start(self, sequence: Sequence, found: int, hosted: int, blocks: int) -> None:
+        """Give an admitted sequence its blocks: those in the cache, those loaded from the host, and others."""
         if found and self.cache is not None:
             shared = sequence.contents[:found]
             self.cache.hold(shared)
             sequence.held = list(shared)
             sequence.named = found
         self.pool.free -= blocks
+        if hosted and self.cache is not None:
+            self.moved_s += hosted * self.block_move_s
+            sequence.held += self.cache.keep(sequence.contents[found : found + hosted])
+            sequence.named = found + hosted
         sequence.blocks = found + blocks
-        sequence.computed = found * self.block_size
+        sequence.computed = (found + hosted) * self.block_size
         sequence.running = True
         sequence.request.replica = self.place
         if sequence.cached < 0:
@@ -295,21 +395,44 @@ class Scheduler:
         return max(running, key=lambda sequence: (-sequence.request.priority, sequence.order))
 
     def preempt(self, sequence: Sequence, now_s: float) -> None:
-        """Take everything from a sequence; it waits to compute again what it had."""
+        """Take everything from a sequence; it waits to compute again what it had, or to get it back from the host."""
         if sequence.decoding:
             self.batch.leave(sequence)
             sequence.last_token_s = self._forget_late(sequence, now_s)
+            if self.swaps and sequence.blocks <= self.host_blocks:
+                sequence.ready = True
+                sequence.swapped = sequence.blocks
+                self.host_blocks -= sequence.blocks
+                self.moved_s += sequence.blocks * self.block_move_s
         else:
             self.partial = None
         if self.cache is not None:
             self._name_blocks(sequence)
         self.release(sequence)
         request = sequence.request
-        sequence.target = request.prompt_tokens + sequence.generated
-        sequence.computed = 0
+        if not sequence.ready:
+            sequence.target = request.prompt_tokens + sequence.generated
+            sequence.computed = 0
         request.preemptions += 1
         self.preemptions += 1
         self.waiting.push_back(sequence)
+
+    def forget(self, sequence: Sequence) -> None:
+        """Drop what a sequence that was waiting left in host memory."""
+        self.host_blocks += sequence.swapped
+        sequence.swapped = 0
+
+    def lose_all(self) -> list[Sequence]:
+        """Lose all sequences, those of a queue of its own as well, and all memory."""
+        lost = [*self.batch.running, *([self.partial] if self.partial else []), *(one for one, _ in self.chunks)]
+        for sequence in list(self.batch.running):
+            self.batch.leave(sequence)
+        self.partial, self.chunks, self.late, self.gaps = None, [], [], []
+        for sequence in lost:
+            sequence.running = False
+        self.pool.clear()
+        self.epoch += 1
+        return lost
 
     def _forget_late(self, sequence: Sequence, now_s: float) -> float:
         """Give when a decoding sequence that leaves had its last token."""
@@ -326,3 +449,13 @@ class Scheduler:
         if full > known:
             own: list[Hashable] = [(_OWN, sequence.order, place) for place in range(known, full)]
             sequence.contents = (*sequence.contents, *own)
+
+
+def _make_batch(
+    plan: ReplicaPlan, drafted: int, draw: Callable[[Sequence, int], NDArray[np.int64]] | None
+) -> DecodeBatch:
+    reserved = plan.rules.admission == "whole"
+    if not drafted:
+        return DecodeBatch(plan.block_size, reserved=reserved)
+    assert draw is not None, "drafted tokens are drawn"
+    return SpeculativeBatch(plan.block_size, drafted, draw, reserved=reserved)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from sim.engine.serving.request import Request
@@ -28,7 +29,10 @@ class Sequence:
         "generated",
         "held",
         "joined_s",
+        "kept",
+        "kept_pairs",
         "last_token_s",
+        "moved",
         "named",
         "order",
         "path",
@@ -39,6 +43,7 @@ class Sequence:
         "request",
         "running",
         "start",
+        "swapped",
         "target",
     )
 
@@ -59,6 +64,10 @@ class Sequence:
         self.decoded = 0
         """Tokens computed one at a time."""
         self.decode_pairs = 0
+        self.kept = self.kept_pairs = 0
+        """Of those, what was of use where tokens are drafted."""
+        self.swapped = 0
+        """Blocks in host memory."""
         self.cached = -1
         """Tokens that the first admission found; -1 before it."""
         self.blocks = 0
@@ -74,6 +83,8 @@ class Sequence:
         self.decoding = False
         self.ready = False
         """Its KV cache is computed already, elsewhere: it only needs blocks."""
+        self.moved = False
+        """It has come from the replicas that prefill to those that decode."""
         self.start = 0
         """Iteration at which it began to decode."""
         self.finish_at = -1
@@ -84,5 +95,5 @@ class Sequence:
         """When it had its first token of this decoding."""
         self.last_token_s = -1.0
         """Its last token before it was preempted or moved; negative: none."""
-        self.path: NDArray | None = None  # type: ignore[type-arg]
+        self.path: NDArray[np.int64] | None = None
         """Tokens that each iteration gives it, under speculative decoding."""

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.engine.serving.accounts import Accounts
 from sim.engine.serving.closing import close_books
-from sim.engine.serving.meter import Meter
-from sim.engine.serving.options import ServiceOptions
+from sim.engine.serving.drafting import DraftedCost
+from sim.engine.serving.group import Group
+from sim.engine.serving.options import ServiceOptions, check_plan
 from sim.engine.serving.recording import RequestRows, ServiceRecording, join_columns
-from sim.engine.serving.replica import Replica
 from sim.engine.serving.request import STATUSES
-from sim.engine.serving.router import make_router
-from sim.engine.serving.scheduler import Scheduler
 from sim.engine.serving.sequence import Sequence
-from sim.engine.serving.waiting import ByPriority, FirstCome
+from sim.engine.serving.speculative_batch import draw_gains
+from sim.engine.serving.upkeep import Autoscaler, Breaker
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sim.engine.serving.recording import RequestColumns
     from sim.engine.serving.request import Request, Status
-    from sim.engine.serving.waiting import Waiting
     from sim.engine.world import World
     from sim.plan.serving import ReplicaPlan
 
@@ -56,30 +58,43 @@ class Service:
             ScenarioError: the options or the plan contradict themselves.
         """
         options.check(name)
-        _check(plan, name)
+        check_plan(plan, options, name)
         self.name = name
         self.plan = plan
         self.options = options
         self.world = world
         self.accounts = Accounts()
-        self.meter = Meter(plan.cost.communication_s)
-        self.counts = {"submitted": 0, "preemptions": 0, "retries": 0, "too long": 0}
+        self.counts = {"submitted": 0, "retries": 0, "too long": 0}
         self.statuses = [0] * len(STATUSES)
         self.start_s = world.now_s
-        self.chunks: list[RequestColumns] = []
-        self._rows = RequestRows(consume or self.chunks.append)
+        self._chunks: list[RequestColumns] = []
+        self._rows = RequestRows(consume or self._chunks.append)
         self._consumed = consume is not None
-        self._router = make_router(options.router, world.streams, name)
-        self._shared = self._queue() if self._router is None else None
         self._live: dict[Request, Sequence] = {}
+        self._moving: dict[Sequence, None] = {}
+        """Sequences whose cache is on its way from one replica to another."""
         self._tenants: dict[str, int] = dict.fromkeys(options.tenant_limits, 0)
         self._held_back: dict[str, deque[Sequence]] = {tenant: deque() for tenant in options.tenant_limits}
-        self.loads: list[int] = []
-        """Outstanding requests of each replica."""
-        self.replicas: list[Replica] = []
-        for _ in range(options.replicas):
-            self._add_replica()
-        world.ledger.move(world.now_s, "free", f"service {name}", plan.devices * options.replicas)
+        self._generators: dict[int, np.random.Generator] = {}
+        speculation, apart = options.speculation, options.disaggregation
+        cost = DraftedCost(plan.cost, speculation) if speculation else plan.cost
+        first = options.scaling.least if options.scaling else options.replicas
+        self.main = Group(world, plan, cost, options, first, name, self._take_back, draw=self._draw)
+        self.groups = [self.main]
+        if apart:
+            prefill = Group(
+                world,
+                apart.prefill_plan,
+                apart.prefill_plan.cost,
+                options,
+                apart.prefill_replicas,
+                f"{name} prefill",
+                self._take_back,
+                prefill_only=True,
+            )
+            self.groups.append(prefill)
+        self._entry = self.groups[-1]
+        self.upkeep = self._begin_upkeep()
 
     @property
     def outstanding(self) -> int:
@@ -102,19 +117,19 @@ class Service:
         self.counts["submitted"] += 1
         sequence = Sequence(request, done, self.counts["submitted"])
         self._live[request] = sequence
-        limit = self.options.tenant_limits.get(request.tenant)
+        limit = self.options.tenant_limits.get(request.tenant) if self._tenants else None
         if limit is not None:
             self._tenants[request.tenant] += 1
-        if -(-(request.prompt_tokens + request.output_tokens - 1) // self.plan.block_size) > self.plan.kv_blocks:
+        if not self._fits(request):
             self.counts["too long"] += 1
             self._turn_away(sequence)
             return
         if request.time_out_s is not None:
-            self.world.after(request.time_out_s, lambda: self._give_up(request, "timed out"))
+            self.world.after(request.time_out_s, partial(self._give_up, request, "timed out"))
         if limit is not None and self._tenants[request.tenant] > limit:
             self._held_back[request.tenant].append(sequence)
-            return
-        self._route(sequence)
+        elif not self._entry.put(sequence):
+            self._turn_away(sequence)
 
     def cancel(self, request: Request) -> None:
         """Give a request up; its tokens so far are wasted.
@@ -130,53 +145,34 @@ class Service:
         Raises:
             ConservationError: the service contradicts itself.
         """
+        for each in self.upkeep:
+            each.stop()
         self._rows.flush()
-        self.meter.flush()
-        requests = None if self._consumed else join_columns(self.chunks)
+        requests = None if self._consumed else join_columns(self._chunks)
         return close_books(self, now_s, requests, tuple(self._rows.tenants))
 
-    def _queue(self) -> Waiting:
-        return ByPriority() if self.options.by_priority else FirstCome()
+    def _begin_upkeep(self) -> list[Autoscaler | Breaker]:
+        """Let load and failures change the replicas."""
+        options, upkeep = self.options, list[Autoscaler | Breaker]()
+        if options.scaling:
+            upkeep.append(
+                Autoscaler(self.world, self.main, options.scaling, options.cold_start_s, lambda: self.outstanding)
+            )
+        if options.failures:
+            for group in self.groups:
+                most = options.scaling.most if options.scaling else len(group.replicas)
+                upkeep.append(
+                    Breaker(self.world, group, options.failures, most, options.cold_start_s, self._send_again)
+                )
+        return upkeep
 
-    def _add_replica(self) -> None:
-        waiting = self._shared if self._shared is not None else self._queue()
-        place = len(self.replicas)
-        scheduler = Scheduler(self.plan, waiting, place, by_priority=self.options.by_priority)
-        replica = Replica(self.world, self.plan.cost, scheduler, self.meter, self._take_back, place)
-        self.replicas.append(replica)
-        self.loads.append(0)
-
-    def _route(self, sequence: Sequence) -> None:
-        """Send a sequence to a replica, or to the queue that they share."""
-        if self._router is None:
-            self._share(sequence)
-            return
-        place = self._router.choose(sequence.request, self.loads)
-        replica = self.replicas[place]
-        scheduler = replica.scheduler
-        limit = self.options.max_queue
-        if limit is not None:
-            free = scheduler.max_sequences - scheduler.running
-            if len(scheduler.waiting) - free >= limit:
-                self._turn_away(sequence)
-                return
-        self.loads[place] += 1
-        sequence.request.replica = place
-        scheduler.waiting.push(sequence)
-        replica.notify(sequence)
-
-    def _share(self, sequence: Sequence) -> None:
-        """Put a sequence into the shared queue and tell a replica that can take it."""
-        limit = self.options.max_queue
-        shared = self.replicas[0].scheduler.waiting
-        if limit is not None:
-            free = sum(replica.scheduler.max_sequences - replica.scheduler.running for replica in self.replicas)
-            if len(shared) - free >= limit:
-                self._turn_away(sequence)
-                return
-        shared.push(sequence)
-        for replica in self.replicas:
-            replica.notify(sequence)
+    def _fits(self, request: Request) -> bool:
+        """Tell whether replicas can hold a request when they hold nothing else."""
+        tokens = request.prompt_tokens + request.output_tokens - 1
+        if -(-tokens // self.plan.block_size) > self.plan.kv_blocks:
+            return False
+        entry = self._entry.plan
+        return -(-request.prompt_tokens // entry.block_size) <= entry.kv_blocks
 
     def _turn_away(self, sequence: Sequence) -> None:
         sequence.request.status = "rejected"
@@ -189,40 +185,85 @@ class Service:
             return
         request.status = status
         request.finish_s = self.world.now_s
-        if sequence.running:
-            if self.replicas[request.replica].drop(sequence):
-                self._leave_replica(sequence)
-                self._end_soon(sequence)
+        if sequence in self._moving:
             return
         queue = self._held_back.get(request.tenant)
         if queue and sequence in queue:
             queue.remove(sequence)
-        else:
-            self._leave_queue(sequence)
+        elif not self._group_of(sequence).remove(sequence):
+            return
         self._end_soon(sequence)
 
-    def _leave_queue(self, sequence: Sequence) -> None:
-        """Take a sequence out of its replica's queue; who stood behind it may now fit."""
-        sharing = self.replicas if self._router is None else [self.replicas[sequence.request.replica]]
-        waiting = sharing[0].scheduler.waiting
-        waiting.remove(sequence)
-        self._leave_replica(sequence)
-        if waiting:
-            for replica in sharing:
-                replica.notify(waiting.head())
-
-    def _leave_replica(self, sequence: Sequence) -> None:
-        if self._router is not None:
-            self.loads[sequence.request.replica] -= 1
+    def _group_of(self, sequence: Sequence) -> Group:
+        """Give the group that has a sequence."""
+        return self.main if sequence.moved else self._entry
 
     def _end_soon(self, sequence: Sequence) -> None:
         """Tell of a request as soon as whoever is at work now has returned."""
         self.world.after(0.0, lambda: self._end([sequence]))
 
-    def _take_back(self, replica: Replica, sequences: list[Sequence]) -> None:
-        """Take sequences from a replica that has finished or dropped them."""
-        self.loads[replica.index] -= len(sequences)
+    def _take_back(self, group: Group, sequences: list[Sequence]) -> None:
+        """Take sequences that were finished or dropped, or whose prompt is computed."""
+        if group is not self.main:
+            on = [each for each in sequences if self._is_under_way(each)]
+            for sequence in on:
+                self._move(group, sequence)
+            sequences = [each for each in sequences if each not in self._moving]
         self._end(sequences)
+
+    def _is_under_way(self, sequence: Sequence) -> bool:
+        request = sequence.request
+        return 0 < sequence.generated < request.output_tokens and request.status == "waiting"
+
+    def _move(self, group: Group, sequence: Sequence) -> None:
+        """Send the cache of a computed prompt to the replicas that decode; its blocks are free when it is there."""
+        apart = self.options.disaggregation
+        assert apart is not None
+        self._moving[sequence] = None
+        sequence.last_token_s = sequence.joined_s
+        place = sequence.request.replica
+        amount = sequence.computed * group.plan.kv_bytes_per_token
+        epoch = group.replicas[place].scheduler.epoch
+        self.world.after(
+            apart.latency_s + amount / apart.bandwidth_bytes_per_s,
+            lambda: self._arrive(group, sequence, place, epoch),
+        )
+
+    def _arrive(self, group: Group, sequence: Sequence, place: int, epoch: int) -> None:
+        """Let a sequence decode whose cache has come over, unless it was given up or its memory lost on the way."""
+        del self._moving[sequence]
+        replica = group.replicas[place]
+        if replica.scheduler.epoch != epoch:
+            self._send_again(group, [sequence])
+            return
+        replica.scheduler.release(sequence)
+        if replica.scheduler.waiting:
+            replica.notify(replica.scheduler.waiting.head())
+        if sequence.request.status != "waiting":
+            self._end([sequence])
+            return
+        sequence.ready = sequence.moved = True
+        if not self.main.put(sequence):
+            self._turn_away(sequence)
+
+    def _send_again(self, _: Group, sequences: list[Sequence]) -> None:
+        """Begin requests again whose replica failed; what they had is wasted, and those given up meanwhile end."""
+        ended = [sequence for sequence in sequences if sequence.request.status != "waiting"]
+        for old in sequences:
+            request = old.request
+            if request.status != "waiting":
+                continue
+            if old.cached >= 0:
+                request.retries += 1
+                self.counts["retries"] += 1
+            self.accounts.count(old, finished=False)
+            request.first_token_s = None
+            sequence = Sequence(request, old.done, old.order)
+            self._live[request] = sequence
+            if not self._entry.put(sequence):
+                self._turn_away(sequence)
+        if ended:
+            self._end(ended)
 
     def _end(self, sequences: list[Sequence]) -> None:
         """Record what became of requests, then tell those who wait for them."""
@@ -239,6 +280,8 @@ class Service:
             self.statuses[_CODES[request.status]] += 1
             self._rows.add(request, _CODES[request.status])
             del self._live[request]
+            if self._generators:
+                self._generators.pop(sequence.order, None)
             if self._tenants and request.tenant in self._tenants:
                 self._next_of(request.tenant)
         for sequence in sequences:
@@ -249,21 +292,16 @@ class Service:
         self._tenants[tenant] -= 1
         held_back = self._held_back[tenant]
         if held_back:
-            self._route(held_back.popleft())
+            sequence = held_back.popleft()
+            if not self._entry.put(sequence):
+                self._turn_away(sequence)
 
-
-def _check(plan: ReplicaPlan, name: str) -> None:
-    """Refuse a replica that no engine would start."""
-    rules = (
-        (plan.kv_blocks >= 1, "a replica has at least 1 block of KV cache", plan.kv_blocks),
-        (plan.block_size >= 1, "a block has at least 1 token", plan.block_size),
-        (plan.max_sequences >= 1, "a replica runs at least 1 sequence", plan.max_sequences),
-        (
-            plan.token_budget >= plan.max_sequences,
-            f"the token budget of an iteration is at least the {plan.max_sequences} sequences that it may hold",
-            plan.token_budget,
-        ),
-    )
-    for holds, rule, value in rules:
-        if not holds:
-            raise ScenarioError(rule, value=str(value), where=f"service {name}", mend="see engine: in the service")
+    def _draw(self, sequence: Sequence, count: int) -> NDArray[np.int64]:
+        """Draw the next tokens per iteration of a sequence, from the request's own stream."""
+        speculation = self.options.speculation
+        assert speculation is not None
+        generator = self._generators.get(sequence.order)
+        if generator is None:
+            generator = self.world.streams.generator(f"speculation {self.name} {sequence.order}")
+            self._generators[sequence.order] = generator
+        return draw_gains(generator, speculation.tokens, speculation.acceptance, count)

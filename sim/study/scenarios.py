@@ -72,7 +72,7 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
         cluster = importlib.import_module("sim.study.cluster")  # others need no policies
         return partial(cluster.play_cluster, allow_code=allow_code)
     kinds = ", ".join(dict.fromkeys(workload.kind for workload in scenario.workloads))
-    if kinds == "requests":
+    if set(kinds.split(", ")) <= {"requests", "tasks"}:
         return play_serving
     raise NotYetError(
         "this mixture of workloads cannot be played yet",

@@ -21,6 +21,7 @@ from sim.spec.service import Scaling as ScalingSpec
 from sim.spec.traces import open_trace
 from sim.spec.traces_links import parents_of
 from sim.spec.traces_rows import Rows
+from sim.study.graphs import Tasks, has_tasks, with_tasks
 from sim.study.serving_report import report
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def play_serving(scenario: Scenario) -> RunReport:
     left = set(workloads)
     for index, player in zip(workloads, players, strict=True):
         player.on_over = partial(left.discard, index)
+    tasks = None
+    if has_tasks(scenario):
+        services = {name: (each.service, each.planned) for name, each in running.items()}
+        tasks = Tasks(world, scenario, services, left.discard)
+        left |= set(tasks.workloads)
     world.run_until(lambda: not left)
     end_s = world.now_s
     served = [close_service(each, cluster, end_s) for each in running.values()]
@@ -78,7 +84,8 @@ def play_serving(scenario: Scenario) -> RunReport:
         for index, spec in workloads.items()
         if (trace := traces.get(index)) is not None and trace.left_out
     ]
-    return report(scenario, cluster, served, accounts, list(planned.values()), notes)
+    told = report(scenario, cluster, served, accounts, list(planned.values()), notes)
+    return told if tasks is None else with_tasks(told, tasks.close(served))
 
 
 def start_service(

@@ -62,7 +62,7 @@ class FakeService:
     flop_per_token = 2.0
     flop_per_pair = 0.5
     flop_per_output = 3.0
-    bits16 = 1.0
+    narrow_flop = 0.0
 
     def __init__(
         self,

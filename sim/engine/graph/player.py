@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sim.engine.world import World
     from sim.plan.graph import GraphPlan, GraphPlans, NodePlan
 
+ROUNDING = 1e-9
+"""Share of a run's time that is no waiting: two ways to sum the same seconds."""
 MAX_RUNS_OF_A_TASK = 2_000_000
 """Runs that one task starts at most."""
 
@@ -199,15 +201,22 @@ class Player(Starts):
             if not satisfied and got + left >= needed:
                 return
         instance.join_done[number] = 1
-        owner = join.owner
         if not satisfied and join.gates:
-            if not instance.state[owner]:
-                instance.cause[owner] = run
-                self._skip(instance, owner)
+            if not instance.state[join.owner]:
+                instance.cause[join.owner] = run
+                self._skip(instance, join.owner)
             return
+        self._join_is_over(instance, number, run, satisfied=satisfied)
+
+    def _join_is_over(self, instance: Instance, number: int, run: int, *, satisfied: bool) -> None:
+        """Drop the losers of a join, and let its owner go on."""
+        join = instance.plan.joins[number]
+        owner = join.owner
         if number == instance.plan.until:
             instance.until_met = satisfied
-        if join.cancel and left:
+            if satisfied:  # nothing will be carried on
+                self._release(instance, len(instance.plan.nodes) + 1)
+        if join.cancel and instance.join_left[number]:
             self._drop(instance, join.members)
             self._drop(instance, join.judges if join.judges != join.members else ())
         instance.pending[owner] -= 1
@@ -409,8 +418,10 @@ class Player(Starts):
                 steps.append(inner)
             else:
                 total_s = until_s - ready_s
-                working_s = min(self.working_s(instance, current, node, total_s), total_s)
-                steps.append([(node.index, total_s - working_s, working_s)])
+                waiting_s = total_s - self.working_s(instance, current, node, total_s)
+                if waiting_s <= ROUNDING * total_s:
+                    waiting_s = 0.0
+                steps.append([(node.index, waiting_s, total_s - waiting_s)])
             until_s = ready_s
             current = instance.cause[current]
         return [step for part in reversed(steps) for step in part]

@@ -211,7 +211,7 @@ class Starts:
         task.prompt_tokens += prompt
         task.cached_tokens += cached
         task.cached_flop += saved
-        task.flop16 += (prefill + decode) * port.bits16
+        task.flop16 += prefill + decode - port.narrow_flop * (prompt - cached + more)
         if finished:
             task.output_tokens += generated
             task.prefill_flop += prefill

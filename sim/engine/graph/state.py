@@ -36,8 +36,8 @@ class ServicePort(Protocol):
     """Operations of attention for one (query, key) pair."""
     flop_per_output: float
     """Operations of the head for one next token."""
-    bits16: float
-    """What one operation counts for in 16-bit FLOP."""
+    narrow_flop: float
+    """What `flop_per_token` counts less in 16-bit FLOP: 0 where the layers compute in 16 bit."""
 
     def submit(self, request: Request, done: Callable[[Request], None]) -> None:
         """Ask; `done` is called once, whatever becomes of it."""

@@ -267,3 +267,17 @@ def test_more_runs_than_a_graph_may_have_are_a_limit() -> None:
     )
     with pytest.raises(LimitError, match="limit of runs"):
         play(graphs)
+
+
+def test_what_would_be_carried_on_is_dropped_once_an_attempt_is_accepted() -> None:
+    graphs = (
+        "  once:\n    a: {call: solver, copies: 4, prompt: [task], output: {empirical: [5, 50, 500]}, solves: 1}\n"
+        "    check: {call: checker, for_each: a, prompt: [a], output: 9, accepts: {right: 1, wrong: 0}}\n"
+        "    end: {call: solver, prompt: [a.accepted], need: 1, output: 1, solves: {given_right: 1, given_wrong: 0}}\n"
+        "    returns: end\n"
+        "  solve:\n    try: {graph: once, prompt: [task],"
+        " repeat: {until: check.accepted, at_most: 4, carry: [check]}}\n    returns: try\n"
+    )
+    played = play(graphs, 30)
+    assert states(played, "once.a").get("cancelled", 0) > 0
+    assert played.recording.tasks.wasted_tokens.sum() > 0

@@ -20,19 +20,11 @@ from sim.spec.tenants import TenantSpec
 from sim.spec.tool import ToolSpec
 from sim.spec.workload import TrainingSpec
 
-<<<<<<< HEAD
-NOT_YET = ("clusters", "pools", "tools", "graphs", "trainings")
+NOT_YET = ("clusters", "pools", "trainings")
 """Keys of the scenario language that are reserved and not built yet."""
 WORKLOADS = ("training", "requests", "tasks", "jobs")
 """Kinds of workload."""
-WORKLOADS_NOT_YET = ("tasks",)
-=======
-NOT_YET = ("clusters", "pools", "trainings", "policy")
-"""Keys of the scenario language that are reserved and not built yet."""
-WORKLOADS = ("training", "requests", "tasks", "jobs")
-"""Kinds of workload."""
-WORKLOADS_NOT_YET = ("jobs",)
->>>>>>> 7755306 (Tasks are played on services: wall-clock, critical path, FLOP, cost and solved share of compound inference)
+WORKLOADS_NOT_YET: tuple[str, ...] = ()
 """Kinds that are reserved and not built yet."""
 
 

@@ -31,7 +31,7 @@ _ALLOWED: dict[str, frozenset[str]] = {
     "tool": _COMMON | {"result"},
     "graph": _COMMON | {"prompt", "repeat", "depth"},
     "wait": _COMMON - {"time_out"},
-    "vote": _COMMON - {"time_out", "copies"},
+    "vote": _COMMON - {"time_out"},
     "train": _COMMON | {"on", "epochs"},
 }
 """Keys that may stand beside each kind."""
@@ -205,8 +205,8 @@ class NodeSpec(FrozenModel):
     """Tokens of thought before the answer; nobody else reads them."""
     budget: Annotated[float, Quantity("token", positive=True, at_most=MOST_TOKENS)] | None = None
     """Most tokens of thought; a longer thought is cut there, and its answer is wrong."""
-    result: Annotated[Distribution, Varying("token", whole=True, at_most=MOST_TOKENS)] = fixed(0, "token", whole=True)
-    """Tokens that a tool gives back."""
+    result: Annotated[Distribution, Varying("token", whole=True, at_most=MOST_TOKENS)] | None = None
+    """Tokens that a tool gives back; 0 where none are given."""
     solves: Solves | None = None
     """How likely a run is right."""
     accepts: AcceptsSpec | None = None

@@ -69,6 +69,8 @@ def _rows(value: object, at: Path, document: Document | None, *, given: bool, di
                 continue
             inside = given and name in value.model_fields_set
             yield from _rows(inner, (*at, name), document, given=inside, dimension=dimension_of_field(field))
+        for name, inner in (value.model_extra or {}).items():  # nodes of a graph: keys of the user's own
+            yield from _rows(inner, (*at, name), document, given=given)
     elif isinstance(value, dict):
         for name, inner in value.items():
             yield from _rows(inner, (*at, str(name)), document, given=given, dimension=dimension)
@@ -123,7 +125,7 @@ def _data(value: object, dimension: str = "") -> object:
             inner = getattr(value, name)
             if inner is not None and inner not in ({}, ()):
                 found[name] = _data(inner, dimension_of_field(field))
-        return found
+        return found | {name: _data(inner) for name, inner in (value.model_extra or {}).items()}
     if isinstance(value, dict):
         return {str(name): _data(inner, dimension) for name, inner in value.items()}
     if isinstance(value, tuple | list):

@@ -10,8 +10,8 @@ import typer
 from sim.cli import output
 from sim.errors import NotYetError, UsageError
 
-KINDS = ("training", "cluster")
-NOT_YET = ("serving", "graph", "policy")
+KINDS = ("training", "cluster", "serving")
+NOT_YET = ("graph", "policy")
 """Kinds of the scenario language that are not built yet."""
 SCHEMA = Path(".flopclock") / "scenario.schema.json"
 """Where the schema is put, from the folder of the file; editors need no network for it, and it fits this version."""
@@ -19,6 +19,7 @@ MODELINE = f"# yaml-language-server: $schema={SCHEMA.as_posix()}"
 _HEADERS = {
     "training": "A training run, from sim new training.",
     "cluster": "A training run on a cluster of your own, from sim new cluster: its chip, its node and its network.",
+    "serving": "A service and the requests to it, from sim new serving. Recorded requests instead: trace: FILE.",
 }
 _SOURCES = """\
 # A number may say where it comes from: {value: 96 GiB, source: datasheet of May 2026, status: read, date: 2026-05}.
@@ -30,7 +31,7 @@ _RULES = """\
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="training: a training run. cluster: the same, on a machine that you describe.")
+        str, typer.Argument(help="training: a training run. cluster: the same, on a machine that you describe. serving: a service.")
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="File to write; - for stdout. KIND.yaml without it.")

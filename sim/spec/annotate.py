@@ -173,7 +173,8 @@ def is_absent_record(field: FieldInfo) -> bool:
     if field.default is not None:
         return False
     inner = [argument for argument in get_args(field.annotation) if argument is not type(None)]
-    return len(inner) == 1 and isinstance(inner[0], type) and issubclass(inner[0], FrozenModel)
+    kinds = [get_args(each)[0] if hasattr(each, "__metadata__") else each for each in inner]
+    return len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], FrozenModel)
 
 
 def _units(dimension: str) -> list[str]:

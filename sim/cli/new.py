@@ -31,7 +31,8 @@ _RULES = """\
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="training: a training run. cluster: the same, on a machine that you describe. serving: a service.")
+        str,
+        typer.Argument(help="training: a training run. cluster: the same, on your own machine. serving: a service."),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="File to write; - for stdout. KIND.yaml without it.")

@@ -18,7 +18,7 @@ from sim.errors import UsageError
 from sim.plan.placement_index import FreeIndex, index_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -179,6 +179,8 @@ class ClusterState:
         self._live: dict[int, Allocation] = {}
         self._numbers = 0
         self._tallies: dict[str, _Tally] = {}
+        self.before_change: Callable[[], None] | None = None
+        """Called before free counts change, for what is averaged over time."""
 
     @property
     def live(self) -> Iterable[Allocation]:
@@ -288,6 +290,8 @@ class ClusterState:
     def _set_free(self, node: int, old: int, new: int) -> None:
         if old == new:
             return
+        if self.before_change is not None:
+            self.before_change()
         self._free_view[node] = new
         self._index[self._pool_view[node]].moved(node, old, new)
         for tally in self._tallies.values():

@@ -9,7 +9,7 @@ from sim.errors import UsageError
 from sim.plan.placement import WHOLE_MILLI, ClusterState, pools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sim.plan.placement_shares import SharedDevices
 
@@ -71,3 +71,48 @@ def fragmentation(
                 lost = sum(count * nodes for count, nodes in by_free if count < least) + sum(left)
             unusable += weight / weights * lost
     return Fragmentation(free, unusable)
+
+
+class FragmentationOverTime:
+    """Fragmentation averaged over time: unusable device-seconds over free device-seconds, for jobs of whole devices.
+
+    It watches the state, so that every change of free counts, by whomever, closes the time before it.
+    """
+
+    def __init__(self, state: ClusterState, mix: Sequence[tuple[int, float]], clock: Callable[[], float]) -> None:
+        """Watch a state from now on.
+
+        Args:
+            state: the cluster; its ``before_change`` is taken.
+            mix: devices that a job needs on one node (one that needs more takes whole nodes), and its weight.
+            clock: gives the present time in s.
+
+        """
+        self._state, self._clock, self._since_s = state, clock, clock()
+        self._free_device_s = self._unusable_device_s = 0.0
+        total = sum(weight for _, weight in mix)
+        self._lost = [
+            [
+                sum(weight for least, weight in mix if min(least, pool.node_devices) > count) / total * count
+                for count in range(pool.node_devices + 1)
+            ]
+            for pool in state.map.pools
+        ]
+        state.before_change = self.settle
+
+    def settle(self) -> None:
+        """Close the time until now, in which nothing changed."""
+        now_s = self._clock()
+        elapsed_s = now_s - self._since_s
+        if not elapsed_s:
+            return
+        self._since_s = now_s
+        for number, lost in enumerate(self._lost):
+            index = self._state.index(number)
+            self._free_device_s += elapsed_s * index.total
+            self._unusable_device_s += elapsed_s * sum(lost[count] * nodes for count, nodes in index.by_free())
+
+    @property
+    def share(self) -> float:
+        """Give the average so far; 0 where nothing was ever free."""
+        return self._unusable_device_s / self._free_device_s if self._free_device_s else 0.0

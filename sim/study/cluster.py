@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.cost.precision import weigh
@@ -17,6 +18,7 @@ from sim.engine.world import World
 from sim.errors import InfeasibleError, ScenarioError, UsageError
 from sim.plan.placement import ClusterMap, pool_of_cluster
 from sim.plan.placement import Pool as PlacedPool
+from sim.plan.placement_measure import FragmentationOverTime
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.plan.routes import nested_of, traffic_of
 from sim.plan.topology_build import topology_of
@@ -72,9 +74,12 @@ def play(prepared: Prepared, seed: int) -> ClusterRecording:
     places = None if prepared.cluster_map is None else Places(prepared.cluster_map, prepared.rules.place)
     network = _network(prepared)
     scheduler = Scheduler(world, prepared.pools, prepared.workload, prepared.policy, prepared.rules, places, network)
+    meter = None if places is None else _meter(places, scheduler)
     scheduler.begin()
     world.run_until(scheduler.has_finished)
-    return scheduler.record()
+    if meter is not None:
+        meter.settle()
+    return replace(scheduler.record(), fragmentation=None if meter is None else meter.share)
 
 
 def prepare_cluster(scenario: Scenario, *, allow_code: bool = False) -> Prepared:
@@ -135,6 +140,12 @@ class TrainingSpeed:
         if prepared is None or prepared.layout is None:
             return ()
         return nested_of(traffic_of(prepared.layout, prepared.run.step_parts))
+
+
+def _meter(places: Places, scheduler: Scheduler) -> FragmentationOverTime:
+    """Watch how much of what is free the jobs of this workload could not use, each job as often as it comes."""
+    mix = Counter(job.chunk or job.devices for job in scheduler.workload.jobs)
+    return FragmentationOverTime(places.state, sorted(mix.items()), lambda: scheduler.now_s)
 
 
 def _network(prepared: Prepared) -> SharedFabric | None:
@@ -277,7 +288,7 @@ def report(scenario: Scenario, prepared: Prepared, recording: ClusterRecording) 
         cost_usd=None if price is None else price * recording.capacity * recording.wall_clock_s,
         co2_kg=None if joules is None else joules * spec.carbon,
         values=jobs_report.values(recording),
-        sections=jobs_report.sections(recording),
+        sections=jobs_report.sections(recording, recording.fragmentation),
         tables=jobs_report.tables(recording),
         missing=tuple(missing),
         provenance=provenance(scenario),

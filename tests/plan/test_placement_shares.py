@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sim.errors import UsageError
 from sim.plan.placement import ClusterMap, ClusterState, Pool
-from sim.plan.placement_measure import fragmentation
+from sim.plan.placement_measure import FragmentationOverTime, fragmentation
 from sim.plan.placement_rules import place
 from sim.plan.placement_shares import SharedDevices
 
@@ -137,3 +137,35 @@ def test_packing_leaves_no_more_fragments_for_whole_nodes_than_any_state(free, d
         allocation = place(state, 8)
         assert allocation is not None
         assert fragmentation(state, [(devices, 1.0)]).unusable_devices == before.unusable_devices
+
+
+def test_fragmentation_over_time_by_hand() -> None:
+    """Nodes of 4, jobs of 4: nothing free is lost for 10 s, then for 5 s the 3 left on a node, of 7 free."""
+    clock = [0.0]
+    state = ClusterState(ClusterMap([Pool("x", 8, 4)]))
+    meter = FragmentationOverTime(state, [(4, 2.0), (16, 1.0)], lambda: clock[0])
+    clock[0] = 10.0
+    place(state, 1)
+    clock[0] = 15.0
+    meter.settle()
+    assert meter.share == pytest.approx(3 * 5 / (8 * 10 + 7 * 5))
+    state.fail(1)
+    clock[0] = 16.0
+    meter.settle()
+    assert meter.share == pytest.approx((3 * 5 + 3 * 1) / (8 * 10 + 7 * 5 + 3 * 1))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 8), st.floats(0.1, 5.0)), min_size=1, max_size=20), st.integers(1, 9))
+def test_fragmentation_over_time_is_the_mean_of_that_at_each_time(steps, wanted) -> None:
+    clock = [0.0]
+    state = ClusterState(ClusterMap([Pool("x", 48, 8), Pool("y", 9, 2)]))
+    meter = FragmentationOverTime(state, [(wanted, 1.0)], lambda: clock[0])
+    free = unusable = 0.0
+    for devices, elapsed_s in steps:
+        now = fragmentation(state, [(wanted, 1.0)])
+        free, unusable = free + elapsed_s * now.free_devices, unusable + elapsed_s * now.unusable_devices
+        clock[0] += elapsed_s
+        place(state, devices)
+    meter.settle()
+    assert meter.share == pytest.approx(unusable / free if free else 0.0)

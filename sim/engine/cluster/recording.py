@@ -56,3 +56,5 @@ class ClusterRecording:
     events: tuple[tuple[float, str, str], ...]
     """Failures, repairs and rejections, in order."""
     world_events: int
+    fragmentation: float | None = None
+    """Part of the free device-seconds that the mean job could not use; none where devices have no place."""

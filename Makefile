@@ -7,7 +7,7 @@ READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest -q
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check long bench accept format coverage clean help
+.PHONY: demo test check long bench accept docs format coverage clean help
 
 demo: $(READY) ## answer the first question: how long would 1e26 FLOP take on 24,576 H100s?
 	@$(BIN)/sim howlong 1e26 24576xh100-sxm
@@ -32,6 +32,9 @@ accept: $(READY) ## take the present results as the golden ones, and show what m
 	@git --no-pager diff --stat -- tests/golden README.md docs
 	@echo "Write what moved, by how much and why, under 'Results change' in CHANGELOG.md."
 
+docs: $(READY) ## the site, in build/docs/html; warnings are errors
+	@$(BIN)/python docs/build.py build/docs
+
 format: $(READY) ## lay out the code, mend what can be mended by itself
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
@@ -51,10 +54,10 @@ $(READY): pyproject.toml
 	@echo "Setting up .venv (once; about a minute) ..." >&2
 	@if command -v uv >/dev/null 2>&1; then \
 	    uv venv --quiet --allow-existing --python '>=3.11' .venv && \
-	    uv pip install --quiet --python $(BIN)/python --editable '.[all,dev]'; \
+	    uv pip install --quiet --python $(BIN)/python --editable '.[all,dev,docs]'; \
 	elif $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	    $(PYTHON) -m venv .venv && \
-	    $(BIN)/python -m pip install -qq --no-input --editable '.[all,dev]'; \
+	    $(BIN)/python -m pip install -qq --no-input --editable '.[all,dev,docs]'; \
 	else \
 	    echo "Python 3.11 or newer is needed; '$(PYTHON)' is not: make PYTHON=/path/to/python3.11" >&2; exit 1; \
 	fi

@@ -25,11 +25,11 @@ def error_lines(name: str) -> Facts:
     code = name.lower().removeprefix("exit").strip(" -_code")
     if code.isdigit() and int(code) in EXIT_CODES:
         errors = ", ".join(
-            each for each, kind in _errors().items() if kind.exit_code == int(code) and each != "SimError"
+            each for each, kind in error_kinds().items() if kind.exit_code == int(code) and each != "SimError"
         )
         facts = [("", f"exit code {code}: {EXIT_CODES[int(code)]}")]
         return [*facts, ("errors", errors)] if errors else facts
-    kind = _errors().get(name)
+    kind = error_kinds().get(name)
     if kind is None:
         return []
     said = " ".join((kind.__doc__ or "").split())
@@ -70,7 +70,7 @@ def field_lines(path: str) -> Facts:
             ("default", f"{write_default(known.value, known.dimension if known.dimension in DIMENSIONS else '')}")
         )
         facts.append(("source", known.source))
-    elif field.default is not None and not hasattr(field.default, "model_fields") and field.default_factory is None:
+    elif field.default is not None and not hasattr(type(field.default), "model_fields") and field.default_factory is None:
         facts.append(("default", write_default(field.default, dimension)))
     parts = _parts(location)
     if parts:
@@ -79,7 +79,8 @@ def field_lines(path: str) -> Facts:
     return [*facts, ("change", example)] if example else facts
 
 
-def _errors() -> dict[str, Any]:
+def error_kinds() -> dict[str, Any]:
+    """Give the classes of errors by name, the base of all first."""
     from sim import errors
 
     return {
@@ -109,7 +110,7 @@ def _find(path: str) -> tuple[tuple[str | int, ...], Any, Any]:
 def _unknown(path: str) -> UsageError:
     from difflib import get_close_matches
 
-    known = [*_every(), *_errors()]
+    known = [*every_field(), *error_kinds()]
     last = path.rpartition(".")[2]
     near = [each for each in known if each.rpartition(".")[2] == last] or get_close_matches(
         path, known, n=NEAR, cutoff=0.5
@@ -118,7 +119,7 @@ def _unknown(path: str) -> UsageError:
     return UsageError("there is no such record, field or error", value=path, where="sim explain", mend=mend)
 
 
-def _every() -> list[str]:
+def every_field() -> list[str]:
     """List the fields of the language down to the third level, as people type them."""
     from sim.spec.scenario import Scenario
 
@@ -128,7 +129,7 @@ def _every() -> list[str]:
         location = queue.pop(0)
         for name in _parts(location):
             inner = (*location, name)
-            found.append(".".join(str(step) for step in inner if step not in ("workloads", 0)))
+            found.append(".".join(str(step) for step in inner if step not in ("workloads", 0)) or "workloads")
             if len(inner) < 5:  # noqa: PLR2004 - deeper ones are hardly ever typed
                 queue.append((*inner, 0) if inner == ("workloads",) else inner)
     assert Scenario.model_fields

@@ -31,6 +31,7 @@ def run(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds to play.", min=1, max=100_000)] = 1,
     everything: Annotated[bool, typer.Option("--all", help="Show every assumption.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Print the sentence alone.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder to keep the record in: result.json, tables, scenario.")
@@ -63,6 +64,8 @@ def run(
     keep.write(report, loaded)
     if json:
         output.write_json(report.to_dict())
+    elif brief:
+        output.write(output.wrapped(report.sentence, ""))
     elif isinstance(report, RunReport):
         draw(report, everything=everything)
     else:

@@ -48,6 +48,11 @@ class Report(Views):
     targets: tuple[TargetResult, ...] = ()
 
     @property
+    def sentence(self) -> str:
+        """Say the answer in words."""
+        return self.answer.sentence
+
+    @property
     def wall_clock_s(self) -> float:
         """Mean simulated wall-clock, in s."""
         return self.outcome.wall_clock_s

@@ -84,19 +84,20 @@ def fields() -> str:
     """Give a page with every field of the scenario language."""
     from sim.cli.explain_field import every_field, field_lines
 
-    parts = ["# The scenario language", "", "Every field, as `sim explain FIELD` tells it.", ""]
+    parts = ["# The scenario language", "", "Every field, as `sim explain FIELD` tells it; NAME is a name of your own."]
+    order = list(dict.fromkeys(name.partition(".")[0] for name in every_field()))
     section = ""
-    for name in every_field():
+    for name in sorted(every_field(), key=lambda name: (order.index(name.partition(".")[0]), name.count("."))):
         head = name.partition(".")[0]
         if head != section:
             section = head
-            parts += [f"## {head}", ""]
+            parts += ["", f"## {head}", "", "| field | means | written like | default |", "|---|---|---|---|"]
         facts = dict(field_lines(name))
-        parts.append(f"`{name}`\n: {facts['means']}")
-        for key in ("is", "one of", "default", "source"):
-            if key in facts:
-                parts.append(f"  {'' if key == 'is' else key + ': '}{_escaped(facts[key])}.".replace("..", "."))
-        parts.append("")
+        written = facts.get("one of") or facts.get("is", "").rpartition("like ")[2].partition(";")[0]
+        default = facts.get("default", "").replace("none: it must be given", "must be given")
+        source = f" ({facts['source']})" if "source" in facts else ""
+        cells = (f"`{name}`", _escaped(facts["means"]), _escaped(written), _escaped(default + source))
+        parts.append(f"| {' | '.join(cells)} |")
     return "\n".join(parts) + "\n"
 
 

@@ -18,6 +18,8 @@ EXIT_CODES = {
     141: "the reader of the output went away",
 }
 NEAR = 4
+DEEPEST = 6
+"""Steps of a path that are listed; what is deeper is found by its own path all the same."""
 
 
 def error_lines(name: str) -> Facts:
@@ -66,11 +68,12 @@ def field_lines(path: str) -> Facts:
     if field.is_required():
         facts.append(("default", "none: it must be given"))
     elif known is not None:
-        facts.append(
-            ("default", f"{write_default(known.value, known.dimension if known.dimension in DIMENSIONS else '')}")
-        )
+        dimension_known = known.dimension if known.dimension in DIMENSIONS else ""
+        facts.append(("default", write_default(known.value, dimension_known)))
         facts.append(("source", known.source))
-    elif field.default is not None and not hasattr(type(field.default), "model_fields") and field.default_factory is None:
+    elif (
+        field.default is not None and not hasattr(type(field.default), "model_fields") and field.default_factory is None
+    ):
         facts.append(("default", write_default(field.default, dimension)))
     parts = _parts(location)
     if parts:
@@ -91,20 +94,33 @@ def error_kinds() -> dict[str, Any]:
 
 
 def _find(path: str) -> tuple[tuple[str | int, ...], Any, Any]:
+    """Give the place of a field, the record that has it, and the field."""
     from sim.spec.scenario import Scenario
     from sim.spec.schema import models_at
 
-    steps: tuple[str | int, ...] = tuple(int(step) if step.isdigit() else step for step in path.split(".") if step)
-    # As assumptions name it, training.batch stands below its workload; workloads.training is a slip for it.
-    bare = tuple(step for step in steps if step != "workloads" and not isinstance(step, int))
-    candidates: tuple[tuple[str | int, ...], ...] = (steps, ("workloads", 0, *bare))
-    for location in candidates:
-        if not location or not isinstance(location[-1], str):
-            continue
-        for owner in models_at(Scenario, location[:-1]):
-            if location[-1] in owner.model_fields:
-                return location, owner, owner.model_fields[location[-1]]
+    # As assumptions name it, training.batch stands below its workload; entries of lists need no index.
+    steps = [step for step in path.split(".") if step and not step.isdigit()]
+    heads: tuple[tuple[str | int, ...], ...] = ((), ("workloads", 0))
+    for head in heads:
+        location = _locate(steps, head)
+        if location:
+            last = str(location[-1])
+            owner = next(model for model in models_at(Scenario, location[:-1]) if last in model.model_fields)
+            return location, owner, owner.model_fields[last]
     raise _unknown(path)
+
+
+def _locate(steps: list[str], location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Find the place that steps lead to, through lists and names of one's own; nothing where they lead nowhere."""
+    if not steps:
+        return location if isinstance(location[-1], str) and location[-1] in _parts(location[:-1]) else ()
+    first, *rest = steps
+    for inner in ((*location, first), (*location, 0, first)):
+        if first in _parts(inner[:-1]) or (not _parts(inner[:-1]) and _parts(inner)):
+            found = _locate(rest, inner)
+            if found:
+                return found
+    return ()
 
 
 def _unknown(path: str) -> UsageError:
@@ -120,9 +136,7 @@ def _unknown(path: str) -> UsageError:
 
 
 def every_field() -> list[str]:
-    """List the fields of the language down to the third level, as people type them."""
-    from sim.spec.scenario import Scenario
-
+    """List the fields of the language as people type them; NAME stands for a name of one's own."""
     found: list[str] = []
     queue: list[tuple[str | int, ...]] = [()]
     while queue:
@@ -130,9 +144,9 @@ def every_field() -> list[str]:
         for name in _parts(location):
             inner = (*location, name)
             found.append(".".join(str(step) for step in inner if step not in ("workloads", 0)) or "workloads")
-            if len(inner) < 5:  # noqa: PLR2004 - deeper ones are hardly ever typed
-                queue.append((*inner, 0) if inner == ("workloads",) else inner)
-    assert Scenario.model_fields
+            below = next((each for each in (inner, (*inner, "NAME"), (*inner, 0)) if _parts(each)), None)
+            if below is not None and len(below) <= DEEPEST:
+                queue.append(below)
     return list(dict.fromkeys(found))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.cli.files import check_writable, write_whole
 from sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def validate(
         str | None,
         typer.Option(help="One software profile for all rows; none for operators alone.", show_default=False),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="SVG file for a picture: predicted against measured, by source.", show_default=False),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every row.")] = False,
 ) -> None:
     """Put predictions beside measurements.
@@ -61,7 +66,15 @@ def validate(
         return
     if table is None:
         raise UsageError("a table of measurements is needed", where="--table", mend="--table FILE.csv")
+    if plot is not None:
+        if plot.suffix != ".svg":
+            raise UsageError("a picture is an SVG file", str(plot), "--plot", "name it like errors.svg")
+        check_writable(plot, force=True)
     report = _report(what, table, group, profile)
+    if plot is not None:
+        from sim.validate.picture import svg
+
+        write_whole(plot, svg(report), force=True)
     if json:
         output.write_json(report.to_dict())
     else:

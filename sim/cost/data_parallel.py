@@ -12,7 +12,7 @@ from sim.cost.experts import routed_weights
 from sim.cost.memory import GRADIENTS_SPLIT, OPTIMIZER_SPLIT, WEIGHTS_SPLIT, stage_parameters
 from sim.cost.roofline import memory_bound_s
 from sim.cost.stages import most_layers
-from sim.cost.transformer import layer_weights
+from sim.cost.transformer import adapter_weights, layer_weights
 
 if TYPE_CHECKING:
     from sim.cost.collectives import Collective, Group
@@ -56,7 +56,8 @@ def data_parallel(
     """
     recipe, zero = work.recipe, layouts.zero_stage
     layers = most_layers(work.model.layers, layouts.pipeline_parallel, layouts.virtual_stages)
-    held = _held(work, machine, layouts, layers)
+    whole = _held(work, machine, layouts, layers)
+    held = whole if not recipe.adapter_rank else [_adapters(work, layouts, layers, whole[0].group)]
     second = np.where(zero >= OPTIMIZER_SPLIT, recipe.weight_bytes, recipe.gradient_bytes)
     scatter_s = _at_once_s("reduce_scatter", held, recipe.gradient_bytes, machine)
     gather_s = _at_once_s("all_gather", held, second, machine)
@@ -72,12 +73,14 @@ def data_parallel(
         exposed_s = np.where(zero == GRADIENTS_SPLIT, stage2_s, exposed_s)
     if (zero == WEIGHTS_SPLIT).any():
         scatter_s = _by_layer_s("reduce_scatter", held, layers, recipe.gradient_bytes, machine)
-        gather_s = _by_layer_s("all_gather", held, layers, recipe.weight_bytes, machine)
+        gather_s = _by_layer_s("all_gather", whole, layers, recipe.stored_weight_bytes, machine)
         stage3_s = _beyond(gather_s, share, forward_s) + _beyond(gather_s + scatter_s, share, backward_s)
         exposed_s = np.where(zero == WEIGHTS_SPLIT, micro_batches * stage3_s, exposed_s)
     moved = 2 * recipe.optimizer_bytes + 3 * recipe.gradient_bytes + recipe.weight_bytes
     updated = sum(part.parameters / np.where(zero >= OPTIMIZER_SPLIT, part.replicas, 1) for part in held)
-    optimizer_s = memory_bound_s(updated * moved, machine.bandwidth_bytes_per_s, machine.vector_efficiency)
+    # Narrow operands of the new weights are made once a step.
+    cast = 0.0 if recipe.adapter_rank else recipe.cast_bytes * sum(part.parameters for part in held)
+    optimizer_s = memory_bound_s(updated * moved + cast, machine.bandwidth_bytes_per_s, machine.vector_efficiency)
     replicated = np.logical_or.reduce([part.replicas > 1 for part in held])
     return np.where(replicated, exposed_s, 0.0), np.asarray(optimizer_s)
 
@@ -93,6 +96,12 @@ def _held(work: Work, machine: Machine, layouts: Layouts, layers: Floats) -> lis
         group = place_group(replicas, layouts.expert_devices, machine.domain_devices, machine.pod_devices)
         held.append(_Held(np.asarray(layers * experts), experts, replicas, group))
     return held
+
+
+def _adapters(work: Work, layouts: Layouts, layers: Floats, group: Group) -> _Held:
+    """Give the adapters of a stage, which alone are trained."""
+    layer = adapter_weights(work.model, work.recipe.adapter_rank, layouts.tensor_parallel)
+    return _Held(np.asarray(layers * layer), layer, layouts.replicas, group)
 
 
 def _beyond(transfer_s: Numbers, share: float, compute_s: Floats) -> Floats:

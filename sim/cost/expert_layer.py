@@ -67,6 +67,8 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
         columns, inner = gemm.columns, gemm.inner
         forward_s = forward_s + _product_s(work, machine, local, (rows, columns, inner))
         inputs_s = inputs_s + _product_s(work, machine, local, (rows, inner, columns))
+        if work.recipe.adapter_rank:
+            continue
         # The gradient of the weights is read and written in the accumulation precision.
         weights_s = weights_s + _product_s(work, machine, local, (rows, columns, inner), gradient_bytes)
     group = place_group(layouts.expert_devices, 1, machine.domain_devices, machine.pod_devices)
@@ -91,7 +93,7 @@ def _product_s(
     gradient_bytes: float = 0.0,
 ) -> Numbers:
     """Time a grouped product of (rows, columns, inner); one for gradients reads two activations and adds to weights."""
-    element = 1.0 if work.recipe.gemm_precision == "fp8" else 2.0
+    element = work.recipe.operand_bytes
     peak, bandwidth = machine.gemm_peak_flop_per_s, machine.bandwidth_bytes_per_s
     product_s = grouped_s(experts, *size, element, peak, bandwidth, machine.experts)
     if not gradient_bytes:

@@ -22,6 +22,8 @@ from sim.cost.transformer import (
     LOSS_BYTES_PER_LOGIT,
     SCORE_PASSES,
     VECTOR_KERNELS_PER_LAYER,
+    adapter_bytes_per_token,
+    cast_elements_per_token,
     kernels_per_layer,
     layer_gemms,
     vector_bytes_per_token,
@@ -55,8 +57,9 @@ class LayerTimes:
     context_backward_s: Floats
     head_s: Floats
     head_communication_s: Floats
-    launch_gap_s: Floats
-    """Host time that kernels of a layer do not cover, forward and backward."""
+    launch_forward_gap_s: Floats
+    """Host time that the kernels of a layer do not cover; what is computed again is launched again."""
+    launch_backward_gap_s: Floats
     expert_communication_s: Floats
     """Exposed dispatch and combination of one direction; 0 without experts."""
 
@@ -95,13 +98,17 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     tokens = micro_batch * float(work.sequence) / context
     forward_s, backward_s, weight_gradient_s = _products_s(work, machine, tensor, tokens)
     experts = routed_s(work, machine, software, layouts, tokens / tensor)
-    attention_s = _attention_s(work, machine, software, tensor, context, micro_batch)
+    attention_s = software.attention_slowdown * _attention_s(work, machine, software, tensor, context, micro_batch)
     vector_s = memory_bound_s(
         tokens * vector_bytes_per_token(model, tensor, sequence_parallel),
         machine.bandwidth_bytes_per_s,
         machine.vector_efficiency,
         VECTOR_KERNELS_PER_LAYER * machine.vector_overhead_s,
     )
+    vector_backward_s = 2 * vector_s
+    if work.recipe.cast_bytes or work.recipe.adapter_rank:
+        extra_s = _extra_traffic_s(work, machine, tensor, tokens)
+        vector_s, vector_backward_s = vector_s + extra_s[0], vector_backward_s + extra_s[1]
     head_s = _head_s(work, machine, tensor, tokens)
     pair_s = _tensor_pair_s(work, machine, tensor, tokens, sequence_parallel)
     # An overlap measured on the links of a scale-up domain says nothing about a group that leaves it.
@@ -109,14 +116,15 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     # A kernel that keeps its scores has two products to do for each one forward; a fused one repeats the scores.
     ratio = BACKWARD_OVER_FORWARD if software.memory.flash_attention else 2.0
     forward_s = slowdown * (forward_s + attention_s + vector_s + experts.forward_s)
-    backward_s = slowdown * (backward_s + ratio * attention_s + 2 * vector_s + experts.backward_s)
+    backward_s = slowdown * (backward_s + ratio * attention_s + vector_backward_s + experts.backward_s)
     weight_gradient_s = slowdown * (weight_gradient_s + experts.weight_gradient_s)
     context_forward_s, context_backward_s = _context_s(
         work, machine, tensor, context, tokens, slowdown * attention_s, ratio
     )
-    kernels = kernels_per_layer(model)
+    launch_s = kernels_per_layer(model, fused=software.memory.flash_attention) * software.launch_s
     # The block of attention is joined over the group, and so is a feed-forward that the group shares.
     joined = 1.0 + (1.0 - expert_share(model) if not (model.experts and model.experts.shared) else 1.0)
+    exposed_s = joined * pair_s * (1 - overlap) + experts.communication_s
     return LayerTimes(
         forward_s=np.asarray(forward_s),
         backward_s=np.asarray(backward_s),
@@ -129,8 +137,8 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
         context_backward_s=context_backward_s,
         head_s=np.asarray(slowdown * head_s),
         head_communication_s=pair_s * (1 - overlap),
-        launch_gap_s=np.maximum(kernels * software.launch_s - forward_s, 0.0)
-        + np.maximum(2 * kernels * software.launch_s - backward_s, 0.0),
+        launch_forward_gap_s=np.maximum(launch_s - forward_s - exposed_s, 0.0),
+        launch_backward_gap_s=np.maximum(2 * launch_s - backward_s - exposed_s, 0.0),
         expert_communication_s=experts.communication_s,
     )
 
@@ -152,20 +160,35 @@ def _tensor_pair_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats,
 def _products_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers, Numbers]:
     """Time the weight products of one layer: forward, backward, and of the latter the gradients of the weights."""
     peak, bandwidth = machine.gemm_peak_flop_per_s, machine.bandwidth_bytes_per_s
-    element = 1.0 if work.recipe.gemm_precision == "fp8" else 2.0
+    element, frozen = work.recipe.operand_bytes, work.recipe.adapter_rank > 0
     forward_s: Numbers = 0.0
     inputs_s: Numbers = 0.0
-    weights_s: Numbers = 0.0
+    weights_s: Numbers = np.zeros(len(tensor))
     for gemm in layer_gemms(work.model, tensor):
         columns, inner, share = gemm.columns, gemm.inner, gemm.share
         forward_s = forward_s + share * gemm_s(tokens, columns, inner, element, peak, bandwidth, machine.gemm)
         inputs_s = inputs_s + share * gemm_s(tokens, inner, columns, element, peak, bandwidth, machine.gemm)
+        if frozen:
+            continue
         # The gradient of the weights is read and written in the accumulation precision.
         accumulated = 2 * work.recipe.gradient_bytes
         weights_s = weights_s + share * gemm_s(
             columns, inner, tokens, element, peak, bandwidth, machine.gemm, accumulated
         )
     return forward_s, inputs_s + weights_s, weights_s
+
+
+def _extra_traffic_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> tuple[Numbers, Numbers]:
+    """Time casts to narrow operands, and what adapters read and write; forward and backward."""
+    recipe = work.recipe
+    forward, backward = (recipe.cast_bytes * each for each in cast_elements_per_token(work.model, tensor))
+    if recipe.adapter_rank:
+        added = adapter_bytes_per_token(work.model, tensor, recipe.activation_bytes)
+        forward, backward = forward + added, backward + 2 * added
+    bandwidth, efficiency = machine.bandwidth_bytes_per_s, machine.vector_efficiency
+    return memory_bound_s(tokens * forward, bandwidth, efficiency), memory_bound_s(
+        tokens * backward, bandwidth, efficiency
+    )
 
 
 def _attention_s(
@@ -230,9 +253,9 @@ def _head_s(work: Work, machine: Machine, tensor: Counts, tokens: Floats) -> Num
     """Time the vocabulary-parallel LM head, forward and backward, with its loss."""
     peak, bandwidth, curve = machine.wide_peak_flop_per_s, machine.bandwidth_bytes_per_s, machine.wide_gemm
     columns, inner = work.model.vocab / tensor, float(work.model.hidden)
-    products_s = (
-        gemm_s(tokens, columns, inner, 2.0, peak, bandwidth, curve)
-        + gemm_s(tokens, inner, columns, 2.0, peak, bandwidth, curve)
-        + gemm_s(columns, inner, tokens, 2.0, peak, bandwidth, curve)
+    products_s = gemm_s(tokens, columns, inner, 2.0, peak, bandwidth, curve) + gemm_s(
+        tokens, inner, columns, 2.0, peak, bandwidth, curve
     )
+    if not work.recipe.adapter_rank:
+        products_s = products_s + gemm_s(columns, inner, tokens, 2.0, peak, bandwidth, curve)
     return products_s + memory_bound_s(tokens * columns * LOSS_BYTES_PER_LOGIT, bandwidth, machine.vector_efficiency)

@@ -47,6 +47,8 @@ class Software:
     name: str
     kernel_slowdown: float
     """Time of a kernel in training over its time alone (sustained clocks under power)."""
+    attention_slowdown: float
+    """Time of attention over that of the measured kernel, beside the slowdown of all kernels."""
     scale_slowdown: float
     """Growth of kernel times for each doubling of the devices: a step waits for its slowest rank."""
     tensor_parallel_overlap: float

@@ -176,7 +176,10 @@ def activation_bytes_per_token(
     width = _residual_width(model, layouts)
     whole = _whole_layer_bytes(model, recipe, rules, layouts, sequence)
     dense = (1.0 - expert_share(model)) * model.ffn_hidden
-    cheap = element * (2 * width + (dense + kept_elements(model)[1]) / tensor)
+    narrow = min(recipe.operand_bytes / element, 1.0)
+    if recipe.adapter_rank:  # nothing is kept of what only frozen weights read, so there is less to save
+        dense, width = 0.0 * dense, width / 2
+    cheap = element * (narrow * 2 * width + (narrow * dense + kept_elements(model)[1]) / tensor)
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(
         np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, element * width, kept))
@@ -207,11 +210,21 @@ def _whole_layer_bytes(
 ) -> Floats:
     """Count inputs of two norms, two blocks, attention and its output product, feed-forward and activation."""
     tensor, width = layouts.tensor_parallel, _residual_width(model, layouts)
-    feed_forward = (1.0 - expert_share(model)) * (3 if model.gated else 2) * model.ffn_hidden
+    inner, outer = (3.0 if model.gated else 2.0), 4.0
+    kept_alone = 0.0
+    narrow = min(recipe.operand_bytes / recipe.activation_bytes, 1.0)
+    if recipe.adapter_rank:  # inputs of the frozen feed-forward products are read by no gradient
+        inner, outer = inner - 1, outer - 1
+    elif narrow < 1.0:
+        # Inputs of products are kept as operands: those of both blocks and of the second feed-forward product shrink,
+        # and the output of attention is kept twice.
+        inner, outer = inner - 1 + narrow, outer - 2 + 2 * narrow
+        kept_alone = narrow * model.heads * (model.mla.value_dim if model.mla else model.head_dim)
+    feed_forward = (1.0 - expert_share(model)) * inner * model.ffn_hidden + kept_alone
     split = _attention_elements(model) + feed_forward + kept_elements(model)[0]
     masks = 0.0 if rules.flash_attention else 2 * width
     scores = _score_bytes_per_token(model, rules, tensor, sequence)
-    return np.asarray(recipe.activation_bytes * (4 * width + split / tensor) + masks + scores)
+    return np.asarray(recipe.activation_bytes * (outer * width + split / tensor) + masks + scores)
 
 
 def _attention_elements(model: ModelShape) -> float:
@@ -247,6 +260,8 @@ def _states(
     (stage 3) of the layer at work and of the next; the embedding is such a unit too (Zhao et al. 2023, section 3.2).
     """
     zero = layouts.zero_stage
+    if recipe.adapter_rank:
+        return _frozen(recipe, layouts, parameters, shards, np.maximum(GATHERED_LAYERS * layer, embedding))
     kept = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters) * recipe.optimizer_bytes
     if not (zero >= GRADIENTS_SPLIT).any():
         return parameters * recipe.weight_bytes, parameters * recipe.gradient_bytes, kept
@@ -255,3 +270,13 @@ def _states(
     held = np.where(zero >= WEIGHTS_SPLIT, np.minimum(parameters / shards + gathered, parameters), parameters)
     summed = np.where(zero >= GRADIENTS_SPLIT, np.minimum(parameters / shards + reduced, parameters), parameters)
     return held * recipe.weight_bytes, summed * recipe.gradient_bytes, kept
+
+
+def _frozen(
+    recipe: Recipe, layouts: Layouts, parameters: Floats, shards: Counts, gathered: Numbers
+) -> tuple[Floats, Floats, Floats]:
+    """Give the states where adapters alone are trained: theirs are below a hundredth of the frozen weights."""
+    split = layouts.zero_stage >= WEIGHTS_SPLIT
+    held = np.where(split, np.minimum(parameters / shards + gathered, parameters), parameters)
+    nothing = np.zeros_like(held)
+    return held * recipe.stored_weight_bytes, nothing, nothing

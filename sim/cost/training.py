@@ -14,7 +14,7 @@ from sim.cost.data_parallel import data_parallel
 from sim.cost.layer import layer_times
 from sim.cost.layout import RECOMPUTE, Layouts
 from sim.cost.pipeline import exposed_share, pipeline_communication_s, pipeline_times
-from sim.cost.transformer import flop_per_token, require_modelled, square_attention_flop
+from sim.cost.transformer import require_modelled, square_attention_flop
 
 if TYPE_CHECKING:
     from sim.cost.layout import Counts
@@ -107,7 +107,8 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
     expert_s = exposed_share(layouts, micro_batches) * layer.expert_communication_s
     head_s = layer.head_s + layer.head_communication_s
     layer_s = layer.forward_s + layer.backward_s + recompute_s + passes * layer.communication_s
-    layer_s = layer_s + context_s + layer.launch_gap_s
+    gap_s = (passes - 1) * layer.launch_forward_gap_s + layer.launch_backward_gap_s
+    layer_s = layer_s + context_s + gap_s
     if work.model.experts is not None:
         layer_s = layer_s + passes * expert_s
     ahead_s = layer.forward_s + layer.communication_s + layer.context_forward_s + expert_s
@@ -129,7 +130,7 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
         data_s,
         pipe.whole_s - micro_batches * pipe.mean_s,
         optimizer_s,
-        micro_batches * layers_per_stage * layer.launch_gap_s + software.step_host_s,
+        micro_batches * layers_per_stage * gap_s + software.step_host_s,
     ]
     if work.model.experts is not None:
         parts.insert(EXPERT_PART, micro_batches * layers_per_stage * passes * expert_s)
@@ -152,7 +153,7 @@ def slowest_rank_pace(per_doubling: float, devices: Counts) -> Floats:
 
 def _hardware_flop(work: Work, layouts: Layouts, software: Software) -> Floats:
     """Count model FLOP plus what is computed again: whole layers, or the scores inside attention."""
-    count = flop_per_token(work.model, work.sequence)
+    count = work.flop_per_token
     if software.memory.flash_attention:
         kernel, selective, forward = count.attention_recompute, 0.0, count.attention
     else:

@@ -34,6 +34,8 @@ class FlopPerToken:
     """Scores and their product with the values, causal half, averaged over the sequence."""
     head: float
     """The LM head."""
+    adapters: bool = False
+    """Whether the weights are frozen beside adapters: no product makes their gradients."""
 
     @property
     def forward(self) -> float:
@@ -42,8 +44,16 @@ class FlopPerToken:
 
     @property
     def training(self) -> float:
-        """Forward and backward: each product of the forward pass has two in the backward pass."""
-        return 3 * self.forward
+        """Forward and backward: each product of the forward pass has two in the backward pass, or one if frozen.
+
+        What adapters themselves multiply (below 1 % at rank 16) is not counted.
+        """
+        return self.weight_passes * (self.layers + self.head) + 3 * self.attention
+
+    @property
+    def weight_passes(self) -> float:
+        """Products with a weight for each one of the forward pass: itself, its input's gradient, its own."""
+        return 2.0 if self.adapters else 3.0
 
     @property
     def attention_recompute(self) -> float:
@@ -51,12 +61,13 @@ class FlopPerToken:
         return self.attention / 2
 
 
-def flop_per_token(model: ModelShape, sequence: int) -> FlopPerToken:
+def flop_per_token(model: ModelShape, sequence: int, *, adapters: bool = False) -> FlopPerToken:
     """Count the model FLOP of one token in the forward pass.
 
     Args:
         model: the shape.
         sequence: tokens of one sequence; attention grows with it.
+        adapters: whether the weights are frozen beside adapters.
 
     Returns:
         FLOP (operations) per token; causal attention counts half of the square, a sliding window its band, with
@@ -75,7 +86,7 @@ def flop_per_token(model: ModelShape, sequence: int) -> FlopPerToken:
     layers += sum(_products(model, gemm) * visits for gemm, visits in _visited(model))
     widths = 2.0 * model.heads * score_width(model)
     attention = sum(round(share * model.layers) * widths * span for share, span in spans(model, sequence))
-    return FlopPerToken(layers=layers, attention=attention, head=2.0 * model.hidden * model.vocab)
+    return FlopPerToken(layers, attention, 2.0 * model.hidden * model.vocab, adapters)
 
 
 def square_attention_flop(model: ModelShape, sequence: int) -> float:
@@ -144,19 +155,54 @@ def vector_bytes_per_token(
     return element_bytes * (norms_and_residuals / shared_by + split / tensor_parallel)
 
 
-def kernels_per_layer(model: ModelShape) -> float:
+def cast_elements_per_token(model: ModelShape, tensor_parallel: Numbers) -> tuple[Numbers, Numbers]:
+    """Count the 16-bit elements that the mean layer turns into operands, per token and device: forward, backward.
+
+    Each product has an input of its own forward, and the gradient of its output backward; the router stays in 16 bit,
+    and what routed experts cast is part of their curve.
+
+    Source: our count of operands.
+    Valid for: one cast for each operand and pass, which its other product shares.
+    """
+    gemms = [gemm for gemm in layer_gemms(model, tensor_parallel) if gemm.name != "router"]
+    forward = sum(gemm.share * gemm.inner for gemm in gemms)
+    return forward, sum(gemm.share * gemm.columns for gemm in gemms)
+
+
+def adapter_weights(model: ModelShape, rank: int, tensor_parallel: Numbers) -> Numbers:
+    """Count the weights of the adapters of one layer on one device: two thin matrices a product of attention.
+
+    Source: Hu et al. 2021 (arXiv:2106.09685), section 4; queries, keys, values and output have one each.
+    """
+    return sum(rank * (gemm.columns + gemm.inner) for gemm in _adapted(model, tensor_parallel))
+
+
+def adapter_bytes_per_token(model: ModelShape, tensor_parallel: Numbers, element_bytes: float = 2.0) -> Numbers:
+    """Count the bytes that adapters move forward in one layer, per token and device: input read, output added to.
+
+    Source: our count of operands.
+    """
+    elements = sum(gemm.inner + 2 * gemm.columns for gemm in _adapted(model, tensor_parallel))
+    return element_bytes * elements
+
+
+def kernels_per_layer(model: ModelShape, *, fused: bool = True) -> float:
     """Count the kernels of the forward pass of the mean layer: products, attention, vector operators, experts.
+
+    Without a fused kernel attention has two products, softmax and dropout, and dropout stands beside each residual.
 
     Source: our count of operators, one kernel each.
     """
     products = sum(gemm.share for gemm in layer_gemms(model, 1))
     routed = sum(gemm.share for gemm in expert_gemms(model)) + expert_share(model) * EXPERT_KERNELS
-    return products + 1 + VECTOR_KERNELS_PER_LAYER + routed
+    return products + (1 if fused else UNFUSED_KERNELS) + VECTOR_KERNELS_PER_LAYER + routed
 
 
 VECTOR_KERNELS_PER_LAYER = 7
 """Two norms, two residual additions, rotary for queries and for keys, one activation: kernels of a layer's forward."""
 
+UNFUSED_KERNELS = 6
+"""Two products, softmax and dropout of the scores, dropout before both residual additions."""
 SCORE_PASSES = 7.0
 """Passes over the score matrix without a flash kernel: write, scale and mask (2), softmax (2), dropout, read."""
 
@@ -187,6 +233,12 @@ def _products(model: ModelShape, gemm: Gemm) -> float:
 def _visited(model: ModelShape) -> list[tuple[Gemm, int]]:
     """List the products of one routed expert, and how many experts a token visits."""
     return [(gemm, model.experts.top_k) for gemm in expert_gemms(model)] if model.experts else []
+
+
+def _adapted(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
+    """List the products that have an adapter."""
+    gemms = layer_gemms(model, tensor_parallel)
+    return tuple(gemm for gemm in gemms if gemm.name.startswith(("query", "attention output")))
 
 
 def _head_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:

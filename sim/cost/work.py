@@ -9,6 +9,7 @@ from sim.cost.transformer import flop_per_token
 
 if TYPE_CHECKING:
     from sim.cost.recipe import Recipe
+    from sim.cost.transformer import FlopPerToken
     from sim.spec.model import ModelShape
 
 
@@ -30,4 +31,9 @@ class Work:
     @property
     def model_flop(self) -> float:
         """Model FLOP of one optimizer step, in operations."""
-        return self.tokens * flop_per_token(self.model, self.sequence).training
+        return self.tokens * self.flop_per_token.training
+
+    @property
+    def flop_per_token(self) -> FlopPerToken:
+        """Model FLOP of one token by operator kind."""
+        return flop_per_token(self.model, self.sequence, adapters=self.recipe.adapter_rank > 0)

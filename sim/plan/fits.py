@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.memory import per_device
-from sim.cost.recipe import recipe
 from sim.cost.transformer import require_modelled
 from sim.cost.work import Work
 from sim.errors import SimError
@@ -81,7 +80,12 @@ class _Question:
         resolved = resolve_cluster(cluster)
         amounts = resolve_training(training)
         require_modelled(amounts.model)
-        work = Work(amounts.model, recipe(training.precision), training.sequence, amounts.global_batch)
+        work = Work(
+            amounts.model,
+            machines.recipe_of(training.precision, training.profile, training.adapters or 0),
+            training.sequence,
+            amounts.global_batch,
+        )
         machine = machines.build(resolved, work.recipe)
         software = machines.software(training.profile, resolved.accelerator, work.recipe)
         wish = training.plan if isinstance(training.plan, LayoutSpec) else LayoutSpec()

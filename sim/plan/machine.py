@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sim.cost.attention import AttentionCurve
@@ -9,7 +10,7 @@ from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
 from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
-from sim.cost.recipe import RECIPES
+from sim.cost.recipe import RECIPES, recipe
 from sim.cost.roofline import RooflineCurve
 from sim.errors import CatalogError, UsageError
 from sim.spec import catalog
@@ -57,7 +58,7 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
         raise UsageError("an ideal machine has no operators to time", value=accelerator.name)
     gemm_peak, wide_peak = peak(accelerator, recipe.gemm_precision), peak(accelerator, recipe.wide_precision)
     calibration = catalog.load("calibration", accelerator.calibration)
-    dtype = "bf16" if recipe.gemm_precision in ("bf16", "fp16") else recipe.gemm_precision
+    dtype = recipe.curve
     if dtype not in calibration.gemm:
         raise UsageError(
             f"the calibration of {accelerator.name} ({calibration.name}) has no curve for {dtype} products",
@@ -84,6 +85,17 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
     )
 
 
+def recipe_of(precision: str, profile: str, adapter_rank: int = 0) -> Recipe:
+    """Give a precision recipe as the software of a profile runs it.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+
+    """
+    found, own = recipe(precision, adapter_rank), catalog.load("profiles", profile).gradient_bytes
+    return found if own is None else replace(found, gradient_bytes=own.value)
+
+
 def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSlowdown:
     """Give the kernel slowdown of a software profile on a chip.
 
@@ -104,9 +116,11 @@ def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSl
 def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software:
     """Reduce a software profile to the numbers that the training step needs."""
     entry = catalog.load("profiles", profile)
+    of_experts = entry.slowdown_of_experts(accelerator.generation, recipe.name)
     return Software(
         name=profile,
         kernel_slowdown=slowdown(profile, accelerator, recipe).factor,
+        attention_slowdown=entry.slowdown_of_attention(accelerator.generation, recipe.name),
         scale_slowdown=entry.scale_slowdown.value,
         tensor_parallel_overlap=entry.tensor_parallel_overlap.value,
         data_parallel_overlap=entry.data_parallel_overlap.value,
@@ -114,7 +128,7 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
         expert_parallel_overlap=_stated(entry.expert_parallel_overlap, 0.0),
         expert_parallel_overlap_across=_stated(entry.expert_parallel_overlap_across, 0.0),
         expert_imbalance=1.0 + _stated(entry.expert_imbalance, 0.0),
-        expert_slowdown=_stated(entry.expert_slowdown, 1.0),
+        expert_slowdown=1.0 if of_experts is None else of_experts.factor,
         launch_s=entry.launch_s.value,
         step_host_s=entry.step_host_s.value,
         memory=MemoryRules(

@@ -103,7 +103,7 @@ def resolve_training(spec: TrainingSpec) -> ResolvedTraining:
             mend="budget: 1e26 FLOP, or tokens: 15e12 tokens with a model",
         )
     model, sized_by = _model(spec, flop, tokens)
-    per_token = flop_per_token(model, spec.sequence).training
+    per_token = flop_per_token(model, spec.sequence, adapters=spec.adapters is not None).training
     if tokens is None:
         assert flop is not None
         tokens = flop / per_token

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.memory import OPTIMIZER_SPLIT, Memory, per_device
-from sim.cost.recipe import recipe
 from sim.cost.training import StepTimes, step_times
 from sim.cost.work import Work
 from sim.plan import machine as machines
@@ -95,7 +94,12 @@ def plan(cluster: str | ClusterSpec, training: TrainingSpec, keep: int = 5) -> P
     if training.budget is None and training.tokens is None:
         training = training.model_copy(update={"tokens": training.batch})
     amounts = resolve_training(training)
-    work = Work(amounts.model, recipe(training.precision), training.sequence, amounts.global_batch)
+    work = Work(
+        amounts.model,
+        machines.recipe_of(training.precision, training.profile, training.adapters or 0),
+        training.sequence,
+        amounts.global_batch,
+    )
     machine = machines.build(resolved, work.recipe)
     software = machines.software(training.profile, resolved.accelerator, work.recipe)
     wish = training.plan if isinstance(training.plan, LayoutSpec) else LayoutSpec()

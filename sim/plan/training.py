@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.energy import DEFAULT_NODE_FACTOR, PowerModel, node_factor
-from sim.cost.recipe import recipe
 from sim.cost.reliability import ExpectedRun, expected_run, refuse_endless
 from sim.cost.work import Work
 from sim.errors import UsageError
@@ -82,7 +81,12 @@ def prepare(cluster: str | ClusterSpec, training: TrainingSpec) -> Prepared:
     """
     resolved = resolve_cluster(cluster)
     amounts = resolve_training(training)
-    work = Work(amounts.model, recipe(training.precision), training.sequence, amounts.global_batch)
+    work = Work(
+        amounts.model,
+        machines.recipe_of(training.precision, training.profile, training.adapters or 0),
+        training.sequence,
+        amounts.global_batch,
+    )
     peak = machines.peak(resolved.accelerator, work.recipe.gemm_precision)
     if resolved.accelerator.is_ideal or training.mfu is not None or training.step_time is not None:
         return _given_step(resolved, amounts, work, peak)

@@ -49,7 +49,7 @@ class Assumption:
         }
 
 
-_OF_EXPERTS = ("expert_slowdown", "expert_imbalance", "expert_parallel_overlap", "expert_parallel_overlap_across")
+_OF_EXPERTS = ("expert_imbalance", "expert_parallel_overlap", "expert_parallel_overlap_across")
 """Numbers of a software profile that matter for mixtures of experts alone."""
 _YOURS = "given by you"
 ROUNDING = 1e-9
@@ -122,6 +122,11 @@ def _step(prepared: Prepared) -> list[Assumption]:
         fitted += _OF_EXPERTS
     stated = ((name, getattr(profile, name)) for name in fitted)
     rows += [_sourced(f"training.profile.{name}", number) for name, number in stated if number is not None]
+    chip = prepared.cluster.accelerator
+    of_experts = profile.slowdown_of_experts(chip.generation, prepared.work.recipe.name)
+    if prepared.work.model.experts is not None and of_experts is not None:
+        path = "training.profile.expert_slowdown"
+        rows.append(Assumption(path, of_experts.factor, "ratio", of_experts.source, "catalogue"))
     rows.append(Assumption("step model error", STEP_MODEL_SIGMA, "ratio", STEP_MODEL_SOURCE, "default"))
     return rows
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.cost.precision import WeightedFlop, weigh
-from sim.cost.transformer import flop_per_token
 
 if TYPE_CHECKING:
     from sim.plan.training import Prepared
@@ -19,8 +18,8 @@ def accounts(prepared: Prepared, outcome: Outcome) -> dict[str, WeightedFlop]:
     """
     run, recipe = prepared.run, prepared.work.recipe
     peaks = {name: number.value for name, number in prepared.cluster.accelerator.peak_flop_per_s.items()}
-    count = flop_per_token(prepared.work.model, prepared.work.sequence)
-    model_wide = 3 * (count.attention + count.head) / count.training
+    count = prepared.work.flop_per_token
+    model_wide = (3 * count.attention + count.weight_passes * count.head) / count.training
     repeated = run.hardware_flop_per_step / run.tokens_per_step - count.training
     repeated_layers = count.layers if prepared.layout is not None and prepared.layout["recompute"] == "full" else 0.0
     hardware_wide = model_wide * count.training + repeated - repeated_layers

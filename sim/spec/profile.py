@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.spec.hardware import Generation, Slug
-from sim.spec.quantity import FrozenModel, Sourced, SourcedBytes, SourcedFraction, SourcedSeconds, sourced
+from sim.spec.quantity import FrozenModel, SourcedBytes, SourcedFraction, SourcedSeconds
 
-Slowdown = Annotated[float, Field(gt=0, le=3)]
+Slowdown = Annotated[float, Field(gt=0, le=20)]
 
 
 class KernelSlowdown(FrozenModel):
@@ -15,7 +15,7 @@ class KernelSlowdown(FrozenModel):
 
     generations: tuple[Generation, ...] = ()
     """Generations of chips that it holds for; none means all."""
-    precisions: tuple[Literal["fp16", "bf16", "fp8"], ...] = ()
+    precisions: tuple[Literal["fp16", "bf16", "fp8", "fp8-block", "mxfp8", "nvfp4"], ...] = ()
     """Precision recipes that it holds for; none means all."""
     factor: Slowdown
     """Measured over predicted."""
@@ -48,8 +48,10 @@ class Profile(FrozenModel):
     """The same for a group of experts that leaves its scale-up domain; none: nothing."""
     expert_imbalance: SourcedFraction | None = None
     """Tokens of the fullest device of an expert-parallel group above their mean, as a share; none: balanced."""
-    expert_slowdown: Annotated[Sourced, sourced("count")] | None = None
-    """Kernel times in models with experts over those in dense ones, beside the slowdown above; none: 1."""
+    expert_slowdown: tuple[KernelSlowdown, ...] = ()
+    """Kernel times in models with experts over those in dense ones; the first entry that matches, or 1."""
+    attention_slowdown: tuple[KernelSlowdown, ...] = ()
+    """Time of attention over that of the measured kernel, beside the slowdown above; the first that matches, or 1."""
     attention_kernel: Literal["flash", "unfused"]
     """Whether attention runs in one fused kernel or writes its score matrix to memory."""
     launch_s: SourcedSeconds
@@ -58,6 +60,8 @@ class Profile(FrozenModel):
     """Host time once a step."""
     reserve_bytes: SourcedBytes
     """Memory kept by the driver, collective buffers and workspaces on each device."""
+    gradient_bytes: SourcedBytes | None = None
+    """Of one gradient, as it is added up and reduced; none: the recipe's (32 bit)."""
     fragmentation: SourcedFraction
     """Share of the activations that the allocator loses."""
     notes: str | None = None
@@ -65,8 +69,21 @@ class Profile(FrozenModel):
 
     def slowdown(self, generation: str, precision: str) -> KernelSlowdown | None:
         """Give the slowdown for a generation of chips and a precision recipe; none where no entry matches."""
-        for entry in self.kernel_slowdown:
-            fits_chip = not entry.generations or generation in entry.generations
-            if fits_chip and (not entry.precisions or precision in entry.precisions):
-                return entry
-        return None
+        return _matching(self.kernel_slowdown, generation, precision)
+
+    def slowdown_of_experts(self, generation: str, precision: str) -> KernelSlowdown | None:
+        """Give the further slowdown of models with experts; none where no entry matches."""
+        return _matching(self.expert_slowdown, generation, precision)
+
+    def slowdown_of_attention(self, generation: str, precision: str) -> float:
+        """Give the further slowdown of attention; 1 where no entry matches."""
+        entry = _matching(self.attention_slowdown, generation, precision)
+        return 1.0 if entry is None else entry.factor
+
+
+def _matching(entries: tuple[KernelSlowdown, ...], generation: str, precision: str) -> KernelSlowdown | None:
+    for entry in entries:
+        fits_chip = not entry.generations or generation in entry.generations
+        if fits_chip and (not entry.precisions or precision in entry.precisions):
+            return entry
+    return None

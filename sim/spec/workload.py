@@ -107,8 +107,13 @@ class TrainingSpec(FrozenModel):
     """Training tokens; with a model they decide the budget."""
     law: Literal["llama3", "chinchilla"] = "llama3"
     """Scaling law that sizes a compute-optimal model."""
-    precision: Literal["bf16", "fp16", "fp8"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp8", "fp8-block", "mxfp8", "nvfp4"] = "bf16"
     """Precision recipe."""
+    # Left out of records where nobody gives it: those of other runs stay as they were.
+    adapters: Annotated[int, Field(ge=1, le=65536), BeforeValidator(refuse_truth)] | None = Field(
+        default=None, exclude_if=lambda rank: rank is None
+    )
+    """Rank of the adapters that alone are trained (LoRA); none trains every weight."""
     sequence: Annotated[int, Field(ge=16, le=10_000_000), BeforeValidator(refuse_truth)] = int(
         defaults.number("training.sequence")
     )

@@ -23,6 +23,7 @@ from sim.validate.table import read
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sim.cost.collectives import Group
     from sim.cost.machine import Machine
     from sim.validate.table import Line
 
@@ -113,7 +114,7 @@ def predict(row: CollectiveRow) -> BusBandwidth:
     domain = machine.domain_devices if row.intra_link or nodes == 1 else ranks // nodes
     group = place_group(ranks, 1, domain, machine.pod_devices)
     size = row.size_bytes or PLATEAU_BYTES
-    seconds = float(hierarchical_s(kind, size, group, machine.fabric))
+    seconds = _seconds(kind, size, group, machine, ring=row.algo.lower().startswith("ring"))
     inside = float(group.domain_ranks) >= ranks
     length = "from 1 MiB" if size >= LARGE_BYTES else "below 1 MiB"
     used = names().used_in_calibration(f"{row.gpu}/{row.nodes}")
@@ -121,6 +122,16 @@ def predict(row: CollectiveRow) -> BusBandwidth:
     return BusBandwidth(
         size * float(bus_factor(kind, ranks)) / seconds / 1e9, f"{where}, {'fitted' if used else length}"
     )
+
+
+def _seconds(kind: Collective, size: float, group: Group, machine: Machine, *, ring: bool) -> float:
+    """Time a call as nccl-tests makes it: from the host each time, where the curves are of calls replayed from a graph.
+
+    An all-reduce that a table says to be a ring is a reduce-scatter and an all-gather: no reduction in the switch.
+    """
+    kinds: tuple[Collective, ...] = ("reduce_scatter", "all_gather") if ring and kind == "all_reduce" else (kind,)
+    calls = sum(float(hierarchical_s(each, size, group, machine.fabric)) for each in kinds)
+    return calls + names().collective_launch
 
 
 def chip_name(gpu: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.cost.recipe import RECIPES, recipe
 from sim.errors import NotYetError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NO_PROFILE = "none"
 """`--profile none`: kernels as fast as alone, no slowdown with scale; operators and overlaps only."""
 
+PLAIN: dict[str, Any] = {"attention_slowdown": 1.0, "expert_slowdown": 1.0}
 GBIT_BYTES = 1e9 / 8
 
 
@@ -66,8 +68,17 @@ def setting_of(row: Configuration, profile: str | None = None) -> Setting:
 
 
 def origin_of(row: Configuration) -> str:
-    """Give source group, publication (the id up to its first hyphen) and model of a row."""
-    return f"{row.source_group}/{row.id.partition('-')[0]}/{plain_name(row.model)}"
+    """Give source group, publication, model and release of a row; the publication is its id up to its first number."""
+    return f"{row.source_group}/{publication(row.id)}/{plain_name(row.model)}/{row.release}"
+
+
+def publication(identity: str) -> str:
+    """Give the part of an id before its first hyphen that a digit follows.
+
+    >>> publication("mlperf-v5.1-187"), publication("megascale-Megatron-LM-256")
+    ('mlperf-v5.1', 'megascale-Megatron-LM')
+    """
+    return re.split(r"-(?=\d)", identity)[0]
 
 
 def accelerator_of(gpu: str) -> Accelerator:
@@ -81,10 +92,15 @@ def accelerator_of(gpu: str) -> Accelerator:
     if chip is None:
         raise MissingError(f"no accelerator of the catalogue is known for '{gpu}'")
     entry = catalog.load("accelerators", chip.accelerator)
-    changes = {
+    changes: dict[str, object] = {
         "memory_bytes": None if chip.memory is None else _stated(chip.memory, "byte"),
         "memory_bandwidth_bytes_per_s": None if chip.bandwidth is None else _stated(chip.bandwidth, "byte_per_s"),
     }
+    if chip.sustained < 1.0:
+        changes["peak_flop_per_s"] = {
+            name: peak.model_copy(update={"value": peak.value * chip.sustained})
+            for name, peak in entry.peak_flop_per_s.items()
+        }
     return entry.model_copy(update={name: value for name, value in changes.items() if value is not None})
 
 
@@ -97,9 +113,10 @@ def _setting(
     rule = names().software(origin, accelerator.generation)
     cluster = resolve_cluster(cluster_of(accelerator, devices, per_node, rate_gbps))
     named = rule.profile if profile in (None, NO_PROFILE) else profile
+    chosen = machines.recipe_of(chosen.name, named)
     software = machines.software(named, accelerator, chosen)
     if profile == NO_PROFILE:
-        software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0, expert_slowdown=1.0)
+        software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0, **PLAIN)
     return Setting(cluster, chosen, machines.build(cluster, chosen), software, rule)
 
 

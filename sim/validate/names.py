@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from sim.spec import yaml
 from sim.spec.hardware import Generation, Slug  # noqa: TC001 - pydantic reads annotations at run time
-from sim.spec.quantity import Bytes, BytesPerSecond, FrozenModel, PositiveCount
+from sim.spec.quantity import Bytes, BytesPerSecond, FrozenModel, PositiveCount, Seconds
 from sim.spec.validate import validate
 
 FILE = Path(__file__).with_name("names.yaml")
@@ -24,6 +26,8 @@ class Chip(FrozenModel):
     """Memory where it differs from the catalogue's chip."""
     bandwidth: BytesPerSecond | None = None
     """Memory bandwidth where it differs."""
+    sustained: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Clock under a lower power limit over the usual one."""
     note: str | None = None
     """What a reader has to know."""
 
@@ -148,6 +152,8 @@ class Names(FrozenModel):
     attention_conventions: tuple[ConventionRule, ...]
     fabrics: tuple[FabricRule, ...]
     calibrated_on: tuple[CalibrationRule, ...]
+    collective_launch: Seconds
+    """Time to launch a collective from the host, beyond that of one replayed from a graph."""
     runs: RunDefaults
     contradictions: tuple[DoubtRule, ...]
 

@@ -5,6 +5,7 @@ A predictor is given the first half only. It has no column of a measured value, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,8 @@ class Configuration:
     sequence_parallel: str
     recompute: str
     schedule: str
+    release: str = ""
+    """Release of the software that ran it: what the notes begin with; nothing else of them is read."""
 
     def needs(self, column: str) -> int:
         """Give a count that a prediction cannot do without.
@@ -103,7 +106,9 @@ _COUNTS = frozenset(
 _DEGREES = frozenset({"gpus", "gpus_per_node", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp"})
 MOST_DEGREES = 1_000_000
 """As in a scenario."""
-CONFIGURATION_COLUMNS = tuple(field.name for field in fields(Configuration))
+CONFIGURATION_COLUMNS = tuple(field.name for field in fields(Configuration) if field.name != "release")
+RELEASE = re.compile(r"v?(\d\d\.\d\d(?:\.\d\d?)?)\b")
+"""What a release looks like: year and month, and a number."""
 COLUMNS = (*CONFIGURATION_COLUMNS, *METRIC_COLUMNS, *CONVENTION_COLUMNS, *UNREAD_COLUMNS)
 """Every column that a training table may have."""
 REQUIRED = ("id", "model", "gpu", "gpus")
@@ -124,6 +129,8 @@ def configuration(line: Line) -> Configuration:
             values[column] = line.number_of(column)
         else:
             values[column] = line.text(column)
+    if found := RELEASE.match(line.text("notes")):
+        values["release"] = found[1]
     if not values["id"]:
         values["id"] = f"line-{line.number}"
     return Configuration(**values)  # type: ignore[arg-type]  # each column is read as its field says

@@ -44,6 +44,7 @@ def model_of(row: Configuration) -> ModelShape:
 def _model(name: str, own: tuple[int | None, ...], mixture: tuple[int | None, ...]) -> ModelShape:
     layers, hidden, heads, kv_heads, ffn_hidden, vocab = own
     values = _known(name, hidden)
+    found_layers = values.get("layers")
     for key, value in (("layers", layers), ("hidden", hidden), ("ffn_hidden", ffn_hidden), ("vocab", vocab)):
         if value:
             values[key] = value
@@ -56,7 +57,7 @@ def _model(name: str, own: tuple[int | None, ...], mixture: tuple[int | None, ..
     values.setdefault("vocab", family.vocab)
     values.setdefault("gated", family.gated)
     values.setdefault("tied_embeddings", family.tied)
-    _experts(values, mixture)
+    _experts(values, mixture, found_layers)
     try:
         return ModelShape(**values | {"name": SHAPE_NAME})
     except ValueError as error:
@@ -87,8 +88,8 @@ def _heads(values: dict[str, Any], heads: int | None, kv_heads: int | None) -> N
     values["kv_heads"] = kv_heads or values.get("kv_heads") or own_heads
 
 
-def _experts(values: dict[str, Any], mixture: tuple[int | None, ...]) -> None:
-    """Put the row's experts over the catalogue's."""
+def _experts(values: dict[str, Any], mixture: tuple[int | None, ...], whole: int | None) -> None:
+    """Put the row's experts over the catalogue's; a model cut short keeps its share of dense layers, rounded up."""
     count, top_k, width, shared = mixture
     known = values.get("experts")
     if not count or count == 1:
@@ -96,6 +97,8 @@ def _experts(values: dict[str, Any], mixture: tuple[int | None, ...]) -> None:
     changes = {"count": count, "top_k": top_k, "ffn_hidden": width, "shared": shared}
     given = {key: value for key, value in changes.items() if value is not None}
     base = known.model_dump() if isinstance(known, Experts) else {}
+    if whole and base.get("dense_layers") and values["layers"] != whole:
+        base["dense_layers"] = -(-base["dense_layers"] * values["layers"] // whole)
     if not {"top_k", "ffn_hidden"} <= (base | given).keys():
         raise MissingError("topk or moe_ffn_hidden is blank, and the catalogue has no model of this name")
     values["experts"] = Experts(**base | given)

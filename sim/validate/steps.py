@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sim.errors import CatalogError, InfeasibleError, ScenarioError, SimError, UsageError
 from sim.spec import catalog
 from sim.spec.validate import near
-from sim.validate.machines import NO_PROFILE
+from sim.validate.machines import NO_PROFILE, publication
 from sim.validate.names import names
 from sim.validate.report import Report
 from sim.validate.rows import COLUMNS, REQUIRED, configuration, measured
@@ -93,7 +93,7 @@ def of_group(lines: tuple[Line, ...], column: str, group: str | None) -> tuple[L
 
 def _outcome(row: Configuration, profile: str | None) -> Prediction | SimError:
     """Predict a row, or say why not; rows that differ in their name alone are computed once."""
-    return _predicted(replace(row, id=row.id.partition("-")[0]), profile)
+    return _predicted(replace(row, id=publication(row.id)), profile)
 
 
 @lru_cache(maxsize=8192)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from sim.cost.layout import single
 from sim.cost.memory import per_device
 from sim.cost.training import step_times
-from sim.cost.transformer import flop_per_token
 from sim.cost.work import Work
 from sim.errors import InfeasibleError, NotYetError
 from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, divisors, enumerate_layouts, joined, space
@@ -35,8 +34,12 @@ if TYPE_CHECKING:
 CHUNK = 16_384
 """Layouts that a search times at once."""
 RECOMPUTES = ("none", "selective", "full")
-PRETRAINING = ("", "pretrain", "sft")
-"""Workloads that train every weight; a fine-tuning step of that kind computes what a pre-training step does."""
+FAR_BEYOND = 1.15
+"""Predicted memory over that of the chip from which a row is taken to compute whole layers again."""
+WORKLOADS = ("", "pretrain", "sft", "lora")
+"""A fine-tuning step of all weights computes what a pre-training step does; LoRA trains adapters alone."""
+ADAPTER_RANK = 16
+"""Rank of the adapters: that of MLPerf's fine-tuning; nothing here depends on it by more than a hundredth."""
 PLAIN_SCHEDULES = ("", "1f1b", "interleaved 1f1b")
 
 Plan = Literal["given", "searched"]
@@ -71,6 +74,18 @@ class Case:
     plan: Plan
     chunks: tuple[Layouts, ...]
 
+    def under(self, software: Software) -> Case:
+        """Give the same row under other software."""
+        return replace(self, setting=replace(self.setting, software=software))
+
+    def settled(self, prediction: Prediction) -> Case:
+        """Give the same row with the layout of its prediction as the only one, where it was searched."""
+        if self.plan == "given":
+            return self
+        layout: dict[str, Any] = {**prediction.layout}
+        layout["sequence_parallel"] = bool(layout["sequence_parallel"])
+        return replace(self, chunks=(single(**layout),))
+
     def predicted(self, software: Software | None = None) -> Prediction:
         """Predict the row, with the software of its source or with another one.
 
@@ -79,7 +94,7 @@ class Case:
             MissingError: the columns contradict each other.
 
         """
-        setting = self.setting if software is None else replace(self.setting, software=software)
+        setting = self.setting if software is None else self.under(software).setting
         best = _best(self.work, setting, self.chunks, must_fit=self.plan == "searched")
         if not 0.0 < best.step_s < math.inf or not 0.0 < best.memory_bytes < math.inf:
             raise MissingError("no finite time comes out of these sizes: the columns contradict each other")
@@ -91,7 +106,7 @@ class Case:
             layout=best.layout,
             devices=self.row.needs("gpus"),
             tokens=self.work.tokens,
-            flop_per_token=flop_per_token(self.work.model, self.work.sequence),
+            flop_per_token=self.work.flop_per_token,
             precision=setting.recipe.name,
             profile=setting.software.name,
             kind="MoE" if self.work.model.experts is not None else "dense",
@@ -117,17 +132,35 @@ def predict(row: Configuration, profile: str | None = None) -> Prediction:
 
 def case_of(row: Configuration, profile: str | None = None) -> Case:
     """Make a row ready for prediction; arguments and errors as ``predict``."""
-    if row.workload not in PRETRAINING:
+    if row.workload not in WORKLOADS:
         raise NotYetError(f"the workload {row.workload} is not modelled")
     if row.schedule.lower() not in PLAIN_SCHEDULES:
         raise NotYetError(f"the pipeline schedule {row.schedule} is not modelled")
     setting = setting_of(row, profile)
     model = model_of(row)
+    if row.workload == "lora":
+        setting = replace(setting, recipe=replace(setting.recipe, adapter_rank=ADAPTER_RANK))
     work = Work(model, setting.recipe, row.needs("seq_len"), row.needs("global_batch"))
     wish = _wish(row, setting, model)
     if wish.tp is None or wish.pp is None:
         return Case(row, work, setting, "searched", tuple(_searched(row, work, setting, wish)))
-    return Case(row, work, setting, "given", (_given(row, work, wish),))
+    layouts = _given(row, work, wish)
+    if not row.recompute:
+        layouts = _with_recompute(layouts, work, setting)
+    return Case(row, work, setting, "given", (layouts,))
+
+
+def _with_recompute(layouts: Layouts, work: Work, setting: Setting) -> Layouts:
+    """Choose the recompute of a row that is silent of it: none where that fits, since what ran did fit.
+
+    Else selective, which costs little time; full only where that is far beyond memory, not within the model's error.
+    """
+    for again, most in enumerate((1.0, FAR_BEYOND, 1.0)):
+        chosen = replace(layouts, recompute=np.full(len(layouts), again))
+        memory = per_device(work.model, work.recipe, setting.software.memory, chosen, work.sequence, work.global_batch)
+        if memory.total_bytes.min() <= most * setting.machine.memory_bytes:
+            return chosen
+    return layouts
 
 
 def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec:
@@ -141,6 +174,8 @@ def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec
     if sharding is not None and sharding.stage is None:
         raise NotYetError(sharding.reason)
     stage = setting.rule.zero_stage if sharding is None else sharding.stage
+    if stage == 3 and row.pp is not None and row.pp > 1:  # noqa: PLR2004 - ZeRO 3 is a name
+        stage = 2  # FSDP keeps gathered weights from micro-batch to micro-batch of a pipeline: torchtitan's default
     alone = 1 if stage == 3 and sharding is not None else None  # noqa: PLR2004 - ZeRO 3 is a name
     split = {"yes": True, "no": False}.get(row.sequence_parallel.lower(), setting.rule.sequence_parallel)
     recompute = row.recompute.lower() or "none"
@@ -230,6 +265,11 @@ def _virtual_stages(row: Configuration, work: Work, pp: int, micro_batches: floa
 def _searched(row: Configuration, work: Work, setting: Setting, wish: LayoutSpec) -> Iterable[Layouts]:
     """Enumerate the legal layouts with what the row fixes; those on all its devices where there are any."""
     devices = row.needs("gpus")
+    # Software that splits sequences does so wherever it is legal: not in a tensor-parallel group of one.
+    open_choices = {"sequence_parallel": None if wish.sequence_parallel else False}
+    if not row.recompute:
+        open_choices["recompute"] = None
+    wish = wish.model_copy(update=open_choices)
     degrees = space(work.model, work.sequence, work.global_batch, setting.machine.domain_devices, wish)
     candidates = enumerate_layouts(degrees, work.model, work.sequence, work.global_batch, devices, every_data=False)
     if candidates.legal == 0:

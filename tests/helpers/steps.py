@@ -96,6 +96,7 @@ def ideal_software(*, flash: bool = True, **changes: Any) -> Software:
     plain = Software(
         name="ideal",
         kernel_slowdown=1.0,
+        attention_slowdown=1.0,
         scale_slowdown=0.0,
         tensor_parallel_overlap=0.0,
         data_parallel_overlap=0.0,

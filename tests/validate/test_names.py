@@ -58,7 +58,11 @@ def test_software_goes_by_source_and_publication() -> None:
     assert names().software("nvidia-megatron-lm/korthikanti22/gpt-175b", "ampere").profile == "megatron-2022"
     assert names().software("nvidia-megatron-lm/mlm/gpt-16b", "hopper").profile == "megatron-core"
     assert names().software("mosaic-llm-foundry/mosaic/mpt-7b", "hopper").profile == "llm-foundry"
-    assert names().software("dgxc/dgxc/llama2-70b-(maxtext-jax)", "hopper").profile == "fsdp"
+    bridge = "nvidia-megatron-bridge/mbridge"
+    assert names().software(f"{bridge}/qwen3-30b-a3b/26.04.01", "blackwell").profile == "nemo"
+    assert names().software(f"{bridge}/qwen3-30b-a3b/26.06", "blackwell").profile == "megatron-bridge-2606"
+    assert names().software(f"{bridge}/gpt-oss-120b/26.06.01", "blackwell").profile == "nemo-sinks"
+    assert names().software("dgxc/dgxc/llama2-70b-(maxtext-jax)", "hopper").profile == "xla-gpu"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The serving engine again, one iteration at a time and one block at a time: slow, plain, and the oracle of the other.
 
-Nothing is shared with sim/engine/serving but Request: every sequence keeps its own counts, every block is an object,
-and an iteration looks at all of them.
+Of sim/engine/serving it shares Request, and the draws and the cost of drafting. Every sequence keeps its own counts,
+every block is an object, and an iteration looks at all of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from sim.engine.random import Streams
+from sim.engine.serving.drafting import DraftedCost
+from sim.engine.serving.options import ServiceOptions
 from sim.engine.serving.request import Request
+from sim.engine.serving.speculative_batch import draw_gains
 from tests.helpers.serving import HandPlan
 
 
@@ -39,6 +45,9 @@ class Task:
     preemptions: int = 0
     target: int = 0
     """Tokens that had to be prefilled when it was admitted; beyond them it decodes."""
+    swapped: int = 0
+    """Blocks in host memory."""
+    draws: np.random.Generator | None = None
     token_s: list[float] = field(default_factory=list)
     status: str = "waiting"
     replica: int = -1
@@ -57,9 +66,19 @@ class Task:
 class NaiveReplica:
     """One replica."""
 
-    def __init__(self, plan: HandPlan, *, by_priority: bool, waiting: list[Task], place: int) -> None:
+    def __init__(self, plan: HandPlan, options: ServiceOptions, waiting: list[Task], place: int) -> None:
         self.plan = plan
-        self.by_priority = by_priority
+        self.by_priority = options.by_priority
+        self.speculation = options.speculation
+        self.width = self.speculation.tokens + 1 if self.speculation else 1
+        self.cost = DraftedCost(plan.cost, self.speculation) if self.speculation else plan.cost
+        offload = options.offload
+        block_bytes = plan.block_size * plan.kv_bytes_per_token
+        self.host_blocks = int(offload.bytes / block_bytes) if offload else 0
+        self.block_move_s = block_bytes / offload.bandwidth_bytes_per_s if offload else 0.0
+        self.swaps = plan.rules.preemption == "swap" and self.host_blocks > 0
+        self.host: list[Hashable] = []
+        self.moved_s = 0.0
         self.waiting = waiting
         self.place = place
         self.running: list[Task] = []
@@ -69,7 +88,7 @@ class NaiveReplica:
         self.end_s = math.inf
         self.batch: list[tuple[Task, int]] = []
         self.iterations = 0
-        self.open = True
+        self.open = 0
         self.caching = plan.rules.prefix_caching
 
     def blocks_for(self, tokens: int) -> int:
@@ -80,6 +99,10 @@ class NaiveReplica:
             block = self.queue.pop(0)
             if block.content is not None:
                 del self.cached[block.content]
+                if self.host_blocks and not self.swaps:
+                    self.host = [*(one for one in self.host if one != block.content), block.content][
+                        -self.host_blocks :
+                    ]
                 block.content = None
             block.holders = 1
             task.blocks.append(block)
@@ -116,8 +139,15 @@ class NaiveReplica:
         full = victim.computed // self.plan.block_size
         if self.caching:
             victim.contents += [("own", victim.order, place) for place in range(len(victim.contents), full)]
+        held = len(victim.blocks)
+        decoding = victim.computed >= victim.target
         self.free(victim)
-        victim.computed = 0
+        if self.swaps and decoding and held <= self.host_blocks:
+            victim.swapped = held
+            self.host_blocks -= held
+            self.moved_s += held * self.block_move_s
+        else:
+            victim.computed = 0
         victim.preemptions += 1
         self.wait(victim, front=True)
         return victim
@@ -130,6 +160,10 @@ class NaiveReplica:
             self.waiting.insert(0, task)
         else:
             self.waiting.append(task)
+
+    def slots(self, task: Task) -> int:
+        """Tokens that need a place in the next iteration of a decoding task."""
+        return min(task.computed + self.width, task.request.prompt_tokens + task.request.output_tokens - 1)
 
     def hits(self, task: Task) -> int:
         found = 0
@@ -144,12 +178,13 @@ class NaiveReplica:
         """Compose the next iteration."""
         rules = self.plan.rules
         self.batch = []
+        self.moved_s = 0.0
         preempted = False
         static = rules.batching == "static"
         apart = static or rules.order == "prefill-first"
         if apart:
-            if static and not [task for task in self.running if self.decoding(task)]:
-                self.open = True
+            if static and not self.running:
+                self.open = len(self.waiting)
             budget = self.plan.token_budget
             prefilling = [task for task in self.running if not self.decoding(task)]
             for task in prefilling:
@@ -166,12 +201,11 @@ class NaiveReplica:
                     self.take(task, max(need, 0))
                     self.schedule(task, tokens)
                     budget -= tokens
-            if self.open and not preempted:
+            if not preempted:
                 self.admit(budget)
             if not self.batch:
                 self.decode_all()
-                if self.batch:
-                    self.open = not static
+                self.open = 0
         else:
             budget = self.plan.token_budget
             preempted, budget = self.go_on(budget)
@@ -191,7 +225,7 @@ class NaiveReplica:
         for task in list(self.running):
             if task not in self.running:
                 continue
-            need = self.blocks_for(task.computed + 1) - len(task.blocks)
+            need = self.blocks_for(self.slots(task)) - len(task.blocks)
             while need > len(self.queue):
                 preempted = True
                 if self.preempt() is task:
@@ -208,8 +242,9 @@ class NaiveReplica:
         for task in list(self.running):
             if task not in self.running:
                 continue
-            tokens = min(task.left, budget - sum(count for one, count in self.batch if one in self.running))
-            need = self.blocks_for(task.computed + tokens) - len(task.blocks)
+            tokens = min(task.left, budget - sum(self.computes(each) for each in self.batch if each[0] in self.running))
+            slots = self.slots(task) if self.decoding(task) else task.computed + tokens
+            need = self.blocks_for(slots) - len(task.blocks)
             while need > len(self.queue):
                 preempted = True
                 if self.preempt() is task:
@@ -218,7 +253,11 @@ class NaiveReplica:
                 self.take(task, max(need, 0))
                 self.schedule(task, tokens)
         self.batch = [(task, tokens) for task, tokens in self.batch if task in self.running]
-        return preempted, budget - sum(tokens for _, tokens in self.batch)
+        return preempted, budget - sum(self.computes(each) for each in self.batch)
+
+    def computes(self, entry: tuple[Task, int]) -> int:
+        """Tokens that an entry of the batch takes from the budget."""
+        return self.width if self.decoding(entry[0]) else entry[1]
 
     def schedule(self, task: Task, tokens: int) -> None:
         self.batch.append((task, tokens))
@@ -229,31 +268,42 @@ class NaiveReplica:
         rules, size = self.plan.rules, self.plan.block_size
         apart = rules.order == "prefill-first" or rules.batching == "static"
         while self.waiting and budget > 0 and len(self.running) < self.plan.max_sequences:
+            if rules.batching == "static" and self.open <= 0:
+                return
             task = self.waiting[0]
-            found = self.hits(task)
-            tokens = task.left - found * size
-            if tokens > budget:
-                if rules.chunked_prefill:
-                    tokens = budget
-                elif [one for one, count in self.batch if not self.decoding(one)] or (not apart and self.running):
+            if task.swapped:
+                if budget < self.width or not self.swap_in(task):
                     return
+                budget -= self.width
+                continue
+            device = self.hits(task)
+            found = device + self.host_hits(task, device)
+            tokens = task.left - found * size
+            if tokens > budget and not rules.chunked_prefill:
+                if [one for one, _ in self.batch if not self.decoding(one)] or (not apart and self.running):
+                    return
+            elif tokens > budget:
+                tokens = budget
             whole = task.request.prompt_tokens + task.request.output_tokens - 1
-            start = self.blocks_for(whole if rules.admission == "whole" else found * size + tokens) - found
-            wanted = self.blocks_for(task.known) - found if rules.admission == "prompt" else start
-            shared = [self.cached[content] for content in task.contents[:found]]
+            start = self.blocks_for(whole if rules.admission == "whole" else found * size + tokens) - device
+            wanted = self.blocks_for(task.known) - device if rules.admission == "prompt" else start
+            shared = [self.cached[content] for content in task.contents[:device]]
             wanted += sum(not block.holders for block in shared)
             if self.running:
                 wanted += int(rules.watermark * self.plan.kv_blocks)
             if wanted > len(self.queue):
                 return
             self.waiting.pop(0)
+            self.open -= 1
             for block in shared:
                 if not block.holders:
                     self.queue.remove(block)
                 block.holders += 1
             task.blocks = list(shared)
-            task.named = found
+            task.named = device
             self.take(task, start)
+            self.name(task, found)
+            self.moved_s += (found - device) * self.block_move_s
             task.computed = found * size
             task.target = task.known
             if task.cached < 0:
@@ -263,11 +313,44 @@ class NaiveReplica:
             self.schedule(task, tokens)
             budget -= tokens
 
+    def host_hits(self, task: Task, start: int) -> int:
+        found = 0
+        if self.caching:
+            for content in task.contents[start : (task.known - 1) // self.plan.block_size]:
+                if content not in self.host:
+                    break
+                found += 1
+        return found
+
+    def swap_in(self, task: Task) -> bool:
+        """Give a swapped task its blocks back; tell whether there were enough."""
+        apart = self.plan.rules.order == "prefill-first" or self.plan.rules.batching == "static"
+        whole = task.request.prompt_tokens + task.request.output_tokens - 1
+        reserved = self.plan.rules.admission == "whole"
+        held = self.blocks_for(whole if reserved else task.computed)
+        wanted = max(held, self.blocks_for(self.slots(task)))
+        if self.running:
+            wanted += int(self.plan.rules.watermark * self.plan.kv_blocks)
+        if wanted > len(self.queue):
+            return False
+        self.waiting.remove(task)
+        self.take(task, held)
+        self.moved_s += task.swapped * self.block_move_s
+        self.host_blocks += task.swapped
+        task.swapped = 0
+        task.target = task.computed
+        self.running.append(task)
+        if not apart:
+            self.take(task, max(self.blocks_for(self.slots(task)) - held, 0))
+            self.schedule(task, 1)
+        return True
+
     def length_s(self) -> float:
         decoding = [task for task, tokens in self.batch if self.decoding(task)]
         chunks = [(task.computed, tokens) for task, tokens in self.batch if not self.decoding(task)]
         return float(
-            self.plan.cost.mixed_s(
+            self.moved_s
+            + self.cost.mixed_s(
                 len(decoding),
                 sum(task.computed + 1 for task in decoding),
                 sum(tokens for _, tokens in chunks),
@@ -281,37 +364,58 @@ class NaiveReplica:
         finished = []
         decoded = [task for task, _ in self.batch if self.decoding(task)]
         for task, tokens in self.batch:
-            task.computed += tokens
+            if task in decoded and self.speculation:
+                gain = self.gain(task)
+                task.computed += gain
+                task.generated += gain - 1
+            else:
+                task.computed += tokens
             if task.left == 0:
                 task.generated += 1
                 task.token_s.append(self.end_s)
                 if task.generated == 1:
                     task.first_s = self.end_s
                 if task.generated == task.request.output_tokens:
-                    task.finish_s = self.end_s
-                    task.status = "finished"
+                    if not task.given_up:
+                        task.finish_s = self.end_s
+                        task.status = "finished"
                     finished.append(task)
         finished += [task for task in self.running if task.given_up and task not in finished]
         # Those that decoded go first, in their order of arrival, then those whose prompt gave their only token.
-        finished.sort(key=lambda task: (task.status != "finished", task not in decoded, task.order))
+        finished.sort(
+            key=lambda task: (
+                task.generated < task.request.output_tokens,
+                task not in decoded and task.generated == task.request.output_tokens,
+                task.order if task.generated == task.request.output_tokens else task.finish_s,
+            )
+        )
         for task in finished:
             self.running.remove(task)
             self.free(task)
         return finished
 
+    def gain(self, task: Task) -> int:
+        """Draw how many tokens an iteration gives."""
+        speculation = self.speculation
+        assert speculation is not None
+        if task.draws is None:
+            task.draws = Streams(0).generator(f"speculation service {task.order + 1}")
+        drawn = int(draw_gains(task.draws, speculation.tokens, speculation.acceptance, 1)[0])
+        return min(drawn, task.request.output_tokens - task.generated)
+
 
 class NaiveService:
     """Replicas behind a router, one event after the other: deadlines, then arrivals, then ends of iterations."""
 
-    def __init__(self, plan: HandPlan, *, replicas: int = 1, router: str = "round-robin", by_priority: bool = False):
-        self.router = router
+    def __init__(self, plan: HandPlan, options: ServiceOptions) -> None:
+        self.router = options.router
         shared: list[Task] = []
         self.units = [
-            NaiveReplica(plan, by_priority=by_priority, waiting=shared if router == "shared-queue" else [], place=place)
-            for place in range(replicas)
+            NaiveReplica(plan, options, shared if self.router == "shared-queue" else [], place)
+            for place in range(options.replicas)
         ]
         self.tasks: list[Task] = []
-        self.outstanding = [0] * replicas
+        self.outstanding = [0] * options.replicas
         self.deadlines: list[tuple[float, Task]] = []
 
     def serve(self, requests: list[Request]) -> None:
@@ -354,6 +458,8 @@ class NaiveService:
                 continue
             task.status, task.finish_s = "timed out", now_s
             task.given_up = True
-            if task in self.units[task.replica].waiting:
-                self.units[task.replica].waiting.remove(task)
+            unit = self.units[task.replica]
+            if task in unit.waiting:
+                unit.waiting.remove(task)
+                unit.host_blocks += task.swapped
                 self.outstanding[task.replica] -= 1

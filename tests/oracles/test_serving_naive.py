@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sim.engine.serving.contents import chain
-from sim.engine.serving.options import ServiceOptions
+from sim.engine.serving.options import Offload, ServiceOptions, Speculation
 from sim.engine.serving.request import STATUSES, Request
 from sim.plan.serving import SchedulerRules
 from tests.helpers.naive_serving import NaiveService
@@ -29,6 +29,21 @@ RULES = {
     "static": replace(V1, batching="static", admission="whole"),
     "cached no evict": replace(V1, admission="whole", prefix_caching=True),
     "cached prompts first": replace(V1, order="prefill-first", prefix_caching=True),
+}
+
+
+OPTIONS = {
+    "one": ServiceOptions(),
+    "priorities": ServiceOptions(by_priority=True),
+    "round robin": ServiceOptions(replicas=3, router="round-robin"),
+    "least outstanding": ServiceOptions(replicas=2, router="least-outstanding"),
+    "speculation": ServiceOptions(speculation=Speculation(2, 0.6, head_share=0.1)),
+    "host memory": ServiceOptions(offload=Offload(2e8, 1e10)),
+    "little host memory": ServiceOptions(offload=Offload(2e7, 1e9)),
+}
+SOME_RULES = {name: RULES[name] for name in ("v1", "prefix cache", "no evict", "cached prompts first")} | {
+    "swap": replace(V1, preemption="swap"),
+    "vllm 0.6 swap": replace(RULES["vllm 0.6"], preemption="swap"),
 }
 
 
@@ -64,12 +79,14 @@ def workloads(draw: st.DrawFn) -> tuple[HandPlan, list[Request]]:
     return plan, requests
 
 
+QUICK = (Phase.explicit, Phase.generate)
+"""Shrinking a failure takes minutes; do it by hand."""
 ONE = ServiceOptions()
 
 
 def compare(plan: HandPlan, requests: list[Request], options: ServiceOptions = ONE) -> int:
     """Serve with both engines; every time, count and status is the same. Give the preemptions."""
-    naive = NaiveService(plan, replicas=options.replicas, router=options.router, by_priority=options.by_priority)
+    naive = NaiveService(plan, options)
     naive.serve(requests)
     tasks, units = naive.tasks, naive.units
     recording, _ = serve(plan, requests, options)
@@ -94,7 +111,27 @@ def compare(plan: HandPlan, requests: list[Request], options: ServiceOptions = O
 
 @pytest.mark.parametrize("rules", RULES)
 @given(workload=workloads())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
 def test_each_rule_alone(rules: str, workload: tuple[HandPlan, list[Request]]) -> None:
     plan, requests = workload
     compare(replace(plan, rules=RULES[rules]), requests)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("rules", SOME_RULES)
+@given(workload=workloads(), time_out_s=st.sampled_from([None, 0.1, 0.5]), curved=st.booleans())
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
+def test_features_in_pairs(
+    rules: str, options: str, workload: tuple[HandPlan, list[Request]], time_out_s: float | None, curved: bool
+) -> None:
+    plan, requests = workload
+    width = 3 if "speculation" in options else 1
+    plan = replace(
+        plan,
+        rules=SOME_RULES[rules],
+        token_budget=max(plan.token_budget, plan.max_sequences * width),
+        cost=replace(plan.cost, curved_s=1e-4 if curved else 0.0),
+    )
+    for request in requests:
+        request.time_out_s = time_out_s
+    compare(plan, requests, OPTIONS[options])

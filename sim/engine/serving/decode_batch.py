@@ -132,3 +132,7 @@ class DecodeBatch:
     def need(self) -> int:
         """Give the blocks that the next iteration takes."""
         return self.phases[self.iteration % self.block_size]
+
+    def need_of(self, sequence: Sequence) -> int:
+        """Give the blocks that one sequence takes in the next iteration."""
+        return int(not self.reserved and sequence.phase == self.iteration % self.block_size)

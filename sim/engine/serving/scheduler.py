@@ -104,8 +104,8 @@ class Scheduler:
         """Times that its memory was lost."""
         self._taken = 0
         """Blocks that the composed iteration took for its decoding sequences."""
-        self._open = True
-        """Whether a static batch still takes sequences."""
+        self._open = 0
+        """Sequences that a static batch still takes: those that waited when it was begun."""
 
     @property
     def on_time(self) -> int:
@@ -224,11 +224,11 @@ class Scheduler:
         """Compose an iteration of prompts alone where there are any, and else one that decodes."""
         batch = self.batch
         self.decodes = self._taken = 0
-        if self.static:
-            self._open |= not batch.count
+        if self.static and not batch.count and self.partial is None:
+            self._open = len(self.waiting)
         if self.partial is not None:
             self._go_on(self.partial, self.token_budget, now_s)
-        if self.waiting and self._open and not self.alone:
+        if self.waiting and not self.alone:
             self._admit(self.token_budget - self.prefill_tokens)
         if self.chunks:
             on_time = batch.count - sum(count for _, count in self.late)
@@ -238,8 +238,7 @@ class Scheduler:
         if batch.count:
             self._take_for_decode(now_s)
             self.decodes = batch.count
-            if self.static:
-                self._open = False
+            self._open = 0
 
     def affordable(self) -> int:
         """Give how many iterations like the composed one can follow it: to the next finish, or the last block."""
@@ -258,14 +257,20 @@ class Scheduler:
         pool.free -= need
 
     def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
-        """Compute the next chunk of the prompt in hand; without blocks for it, it is preempted."""
+        """Compute the next chunk of the prompt in hand; without blocks for it, the last one is preempted: mostly it."""
         tokens = min(sequence.target - sequence.computed, budget)
         blocks = -(-(sequence.computed + tokens) // self.block_size) - sequence.blocks
         if blocks > 0:
-            if blocks > self.pool.free:
-                self.preempt(sequence, now_s)
+            while blocks > self.pool.free:
                 self.alone = True
-                return
+                victim = sequence if self.prefill_first else self._victim()
+                if victim is not sequence and self._taken:
+                    given = self.batch.need_of(victim)
+                    self.pool.give_back(given)
+                    self._taken -= given
+                self.preempt(victim, now_s)
+                if victim is sequence:
+                    return
             self.pool.free -= blocks
             sequence.blocks += blocks
         self._add_chunk(sequence, tokens)
@@ -275,6 +280,8 @@ class Scheduler:
         """Admit waiting sequences in their order, as long as tokens, blocks and places last."""
         waiting, size, pool = self.waiting, self.block_size, self.pool
         places = self.max_sequences - self.batch.count - len(self.chunks)
+        if self.static:
+            places = min(places, self._open)
         while waiting and budget > 0 and places > 0:
             sequence = waiting.head()
             if sequence.ready:
@@ -306,6 +313,7 @@ class Scheduler:
             self._add_chunk(sequence, tokens)
             budget -= tokens
             places -= 1
+            self._open -= 1
 
     def _look_up(self, sequence: Sequence) -> tuple[int, int]:
         """Give how many leading blocks are cached, and how many after them are in host memory; never the last token."""

@@ -104,6 +104,10 @@ class SpeculativeBatch(DecodeBatch):
         """Give the blocks that the next iteration takes."""
         return int(self._needs[self.iteration & (len(self._needs) - 1)])
 
+    def need_of(self, sequence: Sequence) -> int:
+        """Give the blocks that one sequence takes in the next iteration."""
+        return 0 if self.reserved else int(self._needs_of(sequence)[self.iteration - sequence.start])
+
     def affordable(self, iterations: int, free: int) -> int:
         """Give how many of the next iterations these free blocks are enough for."""
         sums = np.cumsum(self._ahead(self._needs, iterations))
@@ -160,15 +164,18 @@ class SpeculativeBatch(DecodeBatch):
         count = len(gains)
         if count > len(self._gains):
             self._grow(count)
-        before = sequence.computed + np.concatenate(([0], np.cumsum(gains)[:-1]))
-        request = sequence.request
-        slots = np.minimum(before + self.width, request.prompt_tokens + request.output_tokens - 1)
-        blocks = -(-slots // self.block_size)
-        needs = np.diff(blocks, prepend=-(-sequence.computed // self.block_size))
         place = np.arange(sequence.start + done, sequence.start + count) & (len(self._gains) - 1)
         self._gains[place] += sign * gains[done:]
         if not self.reserved:
-            self._needs[place] += sign * needs[done:]
+            self._needs[place] += sign * self._needs_of(sequence)[done:]
+
+    def _needs_of(self, sequence: Sequence) -> NDArray[np.int64]:
+        """Give the blocks that a sequence takes in each iteration since it joined."""
+        before = sequence.computed + np.concatenate(([0], np.cumsum(self._gains_of(sequence))[:-1]))
+        request = sequence.request
+        slots = np.minimum(before + self.width, request.prompt_tokens + request.output_tokens - 1)
+        blocks = -(-slots // self.block_size)
+        return np.asarray(np.diff(blocks, prepend=-(-sequence.computed // self.block_size)), np.int64)
 
     def _grow(self, count: int) -> None:
         """Keep sums for more iterations to come."""

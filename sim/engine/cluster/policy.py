@@ -48,14 +48,13 @@ class Wake:
 Decision: TypeAlias = Start | Preempt | Resize | Wake
 
 CLAIMS: dict[str, str] = {
-    "arrival order": "jobs start in the order in which they arrive",
-    "shortest first": "of the jobs that wait, none starts before one with a shorter estimate",
-    "work conserving": "the head of the queue never waits while the devices that it asks for are free",
+    "rank order": "of the jobs that wait, none starts before one of a lower rank",
+    "work conserving": "the job of lowest rank never waits while the devices that it asks for are free",
     "greedy": "no job waits while the devices that it asks for are free",
-    "no starvation": "a job waits at most for the work ahead of it and running when it arrived, done one by one",
+    "no starvation": "a job waits at most for the jobs that came before it and have not ended, one after the other",
     "easy promise": "the first job that waits starts no later than the estimates of the running jobs say",
-    "conservative promise": "no job starts later than the reservation that it got on arrival",
-    "priorities": "no job waits for devices that jobs of lower priority hold or got",
+    "conservative promise": "no job starts later because others came after it, where estimates are right",
+    "priorities": "the first job of its priority never waits for devices that less urgent jobs hold",
     "relabelling": "names, and numbers that keep the order of jobs, change nothing",
     "list bound": "the makespan stays within the bound of list scheduling",
     "no preemption": "a job that started runs to its end",
@@ -81,6 +80,11 @@ class Policy:
     """Keys of `CLAIMS` that hold for it."""
     needs_one_kind: ClassVar[bool] = False
     """Whether it counts all devices as alike."""
+
+    @classmethod
+    def rank(cls, job: Job) -> tuple[float, ...]:
+        """Give the order of its queue, lowest first: that of arrival, unless it says otherwise."""
+        return (job.number,)
 
     def begin(self, view: View) -> None:
         """Time starts; the view knows the cluster, and no jobs yet."""

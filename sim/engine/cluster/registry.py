@@ -19,6 +19,7 @@ ENTRY_POINTS = "flopclock.policies"
 """Group under which another package announces its policies."""
 _OURS = {
     "fifo": "fifo:Fifo",
+    "first-fit": "fifo:FirstFit",
     "sjf": "shortest:Shortest",
     "srtf": "shortest:ShortestRemaining",
     "priority": "priority:Priority",

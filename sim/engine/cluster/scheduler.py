@@ -74,6 +74,7 @@ class Scheduler:
         self._position: dict[int, int] = {}
         self._kept: dict[int, tuple[float, float]] = {}
         self._ends: list[tuple[float, int, int]] = []
+        self._versions = 0
         self._timed: list[tuple[float, int, Callable[[], None]]] = []
         self._timed_count = 0
         self._gates = {tenant: Gate(quota) for tenant, quota in self.rules.quotas.items()}
@@ -83,7 +84,7 @@ class Scheduler:
         self._is_over = not workload.jobs
         self._asking = False
         """Whether the policy is at work, so that an exception is its own."""
-        self._listeners: list[Callable[[str, Run], None]] = []
+        self._watchers: list[Callable[[str, float, Run], None]] = []
 
     def begin(self) -> None:
         """Tell the policy that time starts, and wait for the first arrival."""
@@ -110,6 +111,10 @@ class Scheduler:
         """Call the action at this time, between the ends and the arrivals of that instant."""
         self._timed_count += 1
         heapq.heappush(self._timed, (time_s, self._timed_count, action))
+
+    def watch(self, watcher: Callable[[str, float, Run], None]) -> None:
+        """Tell somebody of each "start", "resize" and "stop" of a run, with the time, when it has happened."""
+        self._watchers.append(watcher)
 
     def record(self) -> ClusterRecording:
         """Close the ledger, which asserts conservation, and give what happened."""
@@ -179,7 +184,7 @@ class Scheduler:
                     break
                 if next_s == math.inf:
                     self._refuse_stall()
-                if self._listeners or environment.peek() <= next_s:
+                if self._watchers or environment.peek() <= next_s:
                     break
                 self.world.events += 1
                 self.world.show()
@@ -353,8 +358,11 @@ class Scheduler:
         place = None if self.places is None else self.places.take(job, devices, kind)
         pace, total_s = job.speed.at(devices, kind, place), self._run_s[position]
         run = Run(job, position, devices, kind, place, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s)
+        run.version = self._versions = self._versions + 1
         self.runs[number] = run
-        heapq.heappush(self._ends, (run.end_s(), number, 0))
+        heapq.heappush(self._ends, (run.end_s(), number, run.version))
+        for watcher in self._watchers:
+            watcher("start", now_s, run)
         if self.network is not None:
             self._re_rate(self.network.started(run))
 
@@ -380,7 +388,7 @@ class Scheduler:
             return
         run.close_piece(self.now_s, done_s)
         run.is_stopping = True
-        run.version += 1
+        run.version = self._version()
         version = run.version
         self.at(self.now_s + self.rules.grace_s, lambda: self._grace_over(run, version))
 
@@ -413,6 +421,8 @@ class Scheduler:
         self.free_by_kind[run.kind] += devices
         self.used_by_tenant[run.job.tenant][run.kind] -= devices
         self.world.ledger.move(self.now_s, RUNNING, FREE, devices)
+        for watcher in self._watchers:
+            watcher("stop", self.now_s, run)
         if self.network is not None:
             self._re_rate(self.network.stopped(run.job.number))
 
@@ -424,7 +434,7 @@ class Scheduler:
                 continue
             run.close_piece(self.now_s, run.done_at(self.now_s))
             run.slowdown = slowdown
-            run.version += 1
+            run.version = self._version()
             heapq.heappush(self._ends, (run.end_s(), number, run.version))
 
     def _resize(self, job: Job, devices: int) -> None:
@@ -448,11 +458,18 @@ class Scheduler:
         self.free_by_kind[run.kind] -= more
         source, target = (FREE, RUNNING) if more > 0 else (RUNNING, FREE)
         self.world.ledger.move(self.now_s, source, target, abs(more))
-        run.version += 1
+        run.version = self._version()
         heapq.heappush(self._ends, (run.end_s(), job.number, run.version))
+        for watcher in self._watchers:
+            watcher("resize", self.now_s, run)
         if self.network is not None:
             slowdowns = dict(self.network.stopped(job.number))
             self._re_rate(slowdowns | dict(self.network.started(run)))
+
+    def _version(self) -> int:
+        """Give a version that no end has had, so that ends of earlier stretches mean nothing."""
+        self._versions += 1
+        return self._versions
 
     def _run_of(self, job: Job) -> Run:
         run = self.runs.get(getattr(job, "number", -1))

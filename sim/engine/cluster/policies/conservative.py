@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Conservative(Policy):
-    """Reserve for each job, on arrival, the first gap that holds it; when a job ends early, all move up in order."""
+    """Reserve for each job, on arrival, the first gap that holds it; when a job ends early, all move up in order.
+
+    A job that is estimated to take no time has none to reserve, and may be delayed.
+    """
 
     name: ClassVar[str] = "conservative"
     summary: ClassVar[str] = "every job gets a reservation on arrival; others overtake if nobody's is delayed"
@@ -52,26 +55,27 @@ class Conservative(Policy):
         now_s = view.now_s
         self._profile.forget_before(now_s)
         due = sorted((begin_s, number) for number, (begin_s, _) in self._reserved.items() if begin_s <= now_s)
-        late = []
+        while due:
+            begin_s, number = due[0]
+            job = self._reserved[number][1]
+            if not view.fits(job):
+                break
+            del due[0], self._reserved[number]
+            # What begins late by somebody's wrong estimate ends late.
+            self._shift(job, begin_s, now_s)
+            self._until[number] = now_s + job.estimate_s
+            yield Start(job)
         for begin_s, number in due:
             job = self._reserved[number][1]
-            if view.fits(job):
-                del self._reserved[number]
-                # What began late by somebody's wrong estimate ends late.
-                self._profile.add(begin_s, begin_s + job.estimate_s, job.devices)
-                self._profile.add(now_s, now_s + job.estimate_s, -job.devices)
-                self._until[number] = now_s + job.estimate_s
-                yield Start(job)
-            else:
-                late.append(number)
-        for number in late:
-            begin_s, job = self._reserved[number]
-            self._profile.add(begin_s, begin_s + job.estimate_s, job.devices)
-            self._profile.add(now_s, now_s + job.estimate_s, -job.devices)
+            self._shift(job, begin_s, now_s)
             self._reserved[number] = (now_s, job)
         following_s = min((begin_s for begin_s, _ in self._reserved.values() if begin_s > now_s), default=math.inf)
         if following_s < math.inf:
             yield Wake(following_s)
+
+    def _shift(self, job: Job, begin_s: float, now_s: float) -> None:
+        self._profile.add(begin_s, begin_s + job.estimate_s, job.devices)
+        self._profile.add(now_s, now_s + job.estimate_s, -job.devices)
 
     def _reserve(self, job: Job, now_s: float) -> None:
         begin_s = self._profile.earliest(now_s, job.devices, job.estimate_s)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.engine.cluster.policies.wait_index import WaitIndex
 from sim.engine.cluster.policy import Decision, Policy, Start
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ class Fifo(Policy):
     summary: ClassVar[str] = "first come, first served"
     source: ClassVar[str] = "the order of arrival"
     claims: ClassVar[frozenset[str]] = frozenset(
-        {"arrival order", "work conserving", "no starvation", "relabelling", "no preemption"}
+        {"rank order", "work conserving", "no starvation", "relabelling", "no preemption"}
     )
 
     def __init__(self) -> None:
@@ -42,3 +44,36 @@ class Fifo(Policy):
         queue = self._queue
         while queue and view.fits(queue[0]):
             yield Start(queue.popleft())
+
+
+class FirstFit(Policy):
+    """Start whoever fits, in the order of arrival; wide jobs may wait for ever behind narrow ones."""
+
+    name: ClassVar[str] = "first-fit"
+    summary: ClassVar[str] = "list scheduling: whoever fits starts; wide jobs may starve"
+    source: ClassVar[str] = "Graham 1969, SIAM J. Appl. Math. 17(2); Garey & Graham 1975, SIAM J. Comput. 4(2)"
+    claims: ClassVar[frozenset[str]] = frozenset(
+        {"work conserving", "greedy", "list bound", "relabelling", "no preemption"}
+    )
+    needs_one_kind: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        """Begin with an empty queue."""
+        self._queue = WaitIndex()
+
+    def submitted(self, job: Job, view: View) -> None:
+        """Queue in the order of arrival."""
+        self._queue.add(job)
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        """Start the first that fits, until none does."""
+        passed = []
+        while (job := self._queue.first(view.free, math.inf, view.free)) is not None:
+            if view.fits(job):
+                self._queue.remove(job)
+                yield Start(job)
+            else:
+                self._queue.hide(job)
+                passed.append(job)
+        for job in passed:
+            self._queue.show(job)

@@ -21,7 +21,12 @@ class Shortest(Policy):
     name: ClassVar[str] = "sjf"
     summary: ClassVar[str] = "shortest job first, by estimate"
     source: ClassVar[str] = "Conway, Maxwell & Miller 1967, Theory of Scheduling: shortest processing time"
-    claims: ClassVar[frozenset[str]] = frozenset({"shortest first", "work conserving", "relabelling", "no preemption"})
+    claims: ClassVar[frozenset[str]] = frozenset({"rank order", "work conserving", "relabelling", "no preemption"})
+
+    @classmethod
+    def rank(cls, job: Job) -> tuple[float, ...]:
+        """Order by estimate, then by arrival."""
+        return (job.estimate_s, job.number)
 
     def __init__(self) -> None:
         """Begin with an empty queue."""

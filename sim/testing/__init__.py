@@ -1,0 +1,34 @@
+"""Property tests for scheduling policies, ours and yours: see docs/policies.md.
+
+`check_policy(MyPolicy)` plays a policy on many small scenarios and holds it to what every policy owes and to what it
+claims; a failure is shrunk to a small scenario and printed as a file that `sim run` plays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.testing.case import Case, JobCase
+    from sim.testing.check import PolicyFailure, check_policy
+    from sim.testing.invariants import Violation, judge
+
+__all__ = ["Case", "JobCase", "PolicyFailure", "Violation", "check_policy", "judge"]
+
+_MODULES = {
+    "Case": "case",
+    "JobCase": "case",
+    "PolicyFailure": "check",
+    "check_policy": "check",
+    "Violation": "invariants",
+    "judge": "invariants",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    """Load a name when it is first used: hypothesis takes a third of a second."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'sim.testing' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - beside its only use
+
+    return getattr(import_module(f"sim.testing.{_MODULES[name]}"), name)

@@ -49,14 +49,17 @@ def max_min_rates(capacity_bytes_per_s: Floats, loads: Loads, limit_bytes_per_s:
     """
     rates = np.array(limit_bytes_per_s, dtype=np.float64)
     capacity = np.asarray(capacity_bytes_per_s, dtype=np.float64)
-    of_class, link, weight = _contended(capacity, loads, rates)
-    links, link = np.unique(link, return_inverse=True)
-    full_bytes_per_s = capacity[links]
-    left = full_bytes_per_s.copy()
+    wanted = np.bincount(loads.link, loads.weight * rates[loads.flow_class], len(capacity))
+    # A link that can carry every class at its limit never stops one.
+    is_short = wanted > capacity * (1 + FULL)
+    keep = is_short[loads.link]
+    of_class, weight = loads.flow_class[keep], loads.weight[keep]
+    links, left = int(is_short.sum()), capacity[is_short]
+    link = (np.cumsum(is_short) - 1)[loads.link[keep]]
     rises = np.zeros(len(rates), dtype=bool)
     rises[of_class] = True
     while len(of_class):
-        density = np.bincount(link, weight, len(links))
+        density = np.bincount(link, weight, links)
         # What is left counts down the classes that stopped, so that the others rise from 0 each round.
         level = left / np.where(density > 0, density, np.nan)
         lowest_link = np.nanmin(level)
@@ -70,15 +73,6 @@ def max_min_rates(capacity_bytes_per_s: Floats, loads: Loads, limit_bytes_per_s:
         rises &= ~stops
         leaving = stops[of_class]
         taken = weight[leaving] * rates[of_class[leaving]]
-        left = np.maximum(left - np.bincount(link[leaving], taken, len(links)), 0.0)
+        left = np.maximum(left - np.bincount(link[leaving], taken, links), 0.0)
         of_class, link, weight = of_class[~leaving], link[~leaving], weight[~leaving]
     return rates
-
-
-def _contended(
-    capacity: Floats, loads: Loads, limits: Floats
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """Keep the loads on links that cannot carry every class at its limit: the others never stop one."""
-    wanted = np.bincount(loads.link, loads.weight * limits[loads.flow_class], len(capacity))
-    keep = (wanted > capacity * (1 + FULL))[loads.link]
-    return loads.flow_class[keep], loads.link[keep], loads.weight[keep]

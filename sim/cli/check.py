@@ -28,9 +28,9 @@ def check(
     """
     from sim.plan.training import prepare
     from sim.results.assumptions import collect
-    from sim.spec.load import load_scenario
+    from sim.spec.load import load_document, read_scenario
 
-    loaded = load_scenario(scenario, changes or ())
+    loaded = read_scenario(load_document(scenario, changes or ()))
     if not loaded.is_one_training:
         _check_shared(loaded, json=json, allow_code=allow_code)
         return

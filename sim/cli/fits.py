@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sim.plan.fits import Change, TrainingFit
     from sim.plan.fits_inference import InferenceFit
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.model import ModelShape
-    from sim.spec.scenario import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
 USES = ("training", "inference", "both")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.plan.survey import Planned, Timed
-    from sim.spec.scenario import ClusterSpec
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
 FRONT_ROWS = 8
@@ -134,10 +134,11 @@ def with_layout(training: TrainingSpec, wish: Mapping[str, object]) -> TrainingS
 
 def _from_file(file: str, given: dict[str, str], changes: list[str]) -> tuple[str | ClusterSpec, TrainingSpec]:
     """Read a scenario; options of the step are changes to it."""
-    from sim.spec.load import load_scenario
+    from sim.spec.load import load_document, read_scenario
     from sim.study.question_scenario import OPTIONS
 
-    loaded = load_scenario(Path(file), [*changes, *(f"{OPTIONS[name].path}={value}" for name, value in given.items())])
+    changes = [*changes, *(f"{OPTIONS[name].path}={value}" for name, value in given.items())]
+    loaded = read_scenario(load_document(Path(file), changes))
     return loaded.cluster, loaded.training
 
 

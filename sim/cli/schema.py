@@ -46,7 +46,8 @@ def schema_text(what: str) -> str:
 
 def _scenario() -> dict[str, Any]:
     """Give the schema of a scenario; keys that are reserved may stand in a file, so that files keep their shape."""
-    from sim.spec.scenario import NOT_YET, WORKLOADS_NOT_YET, Scenario
+    from sim.spec.reserved import NOT_YET, WORKLOADS_NOT_YET
+    from sim.spec.scenario import Scenario
 
     found = Scenario.model_json_schema()
     found["properties"] |= {key: {"description": "Reserved: not built yet."} for key in NOT_YET}

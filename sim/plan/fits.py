@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sim.cost.layout import Layouts
     from sim.cost.machine import Machine, Software
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.hardware import Accelerator
-    from sim.spec.scenario import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
 MOST_DEVICES = 1_000_000

@@ -14,8 +14,8 @@ from sim.units import show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.model import ModelShape
-    from sim.spec.scenario import ClusterSpec
 
 MOST_SEQUENCES = 1_000_000
 LONGEST_CONTEXT = 100_000_000

@@ -10,8 +10,8 @@ from sim.cost.transformer import flop_per_token
 from sim.errors import UsageError
 from sim.plan import shape
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.model import ModelShape
-from sim.spec.scenario import ClusterSpec
 
 if TYPE_CHECKING:
     from sim.spec.hardware import Accelerator, Fabric, Node

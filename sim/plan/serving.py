@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.cost.serving import IterationParts
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.engine_profile import EngineProfile
     from sim.spec.model import ModelShape
-    from sim.spec.scenario import ClusterSpec
 
 WIDE_BYTES = 2.0
 """Embedding and head stay in 16 bit."""

@@ -19,7 +19,7 @@ from sim.spec.layout import LayoutSpec
 if TYPE_CHECKING:
     from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
-    from sim.spec.scenario import ClusterSpec
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
 CHUNK_ROWS = 16_384

@@ -20,7 +20,7 @@ from sim.spec.layout import LayoutSpec
 
 if TYPE_CHECKING:
     from sim.plan.search import Evaluated
-    from sim.spec.scenario import ClusterSpec
+    from sim.spec.cluster import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
 

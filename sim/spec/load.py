@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sim.spec.scenario import Scenario, refuse_not_yet
+from sim.spec.reserved import refuse_not_yet
+from sim.spec.training_scenario import TrainingScenario, is_one_training
 from sim.spec.yaml import Document, apply_override, load, validate
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from sim.spec.scenario import Scenario
+
 
 def load_scenario(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Scenario:
-    """Read and validate a scenario file.
+    """Read and validate a scenario file, always as a whole `Scenario`.
 
     Args:
         path: the YAML file.
@@ -25,7 +28,9 @@ def load_scenario(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         NotYetError: the file uses parts of the language that are not built yet.
 
     """
-    return read_scenario(load_document(path, overrides))
+    document = load_document(path, overrides)
+    refuse_not_yet(document.data)
+    return _whole(document)
 
 
 def load_document(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Document:
@@ -56,11 +61,19 @@ def read_scenario(document: Document) -> Scenario:
 def check_document(document: Document) -> Scenario:
     """Validate a document as a scenario, reserved keys included.
 
+    One training run alone is read as a `TrainingScenario`, which stands for a `Scenario` wherever one is played.
+
     Raises:
         ScenarioError: it is wrong; the error lists every problem with its place.
 
     """
-    scenario = validate(Scenario, document)
+    if is_one_training(document.data):
+        return cast("Scenario", validate(TrainingScenario, document))
+    return _whole(document)
+
+
+def _whole(document: Document) -> Scenario:
+    scenario: Scenario = validate(importlib.import_module("sim.spec.scenario").Scenario, document)
     if scenario.graphs or any(workload.tasks is not None for workload in scenario.workloads):
         # Few scenarios have graphs, and all would wait for the library that checks them.
         importlib.import_module("sim.spec.graph_check").check_graphs(scenario, document)

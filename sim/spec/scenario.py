@@ -4,68 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sim.errors import NotYetError, UsageError
-from sim.spec import defaults
+from sim.errors import UsageError
+from sim.spec.cluster import ClusterSpec, read_cluster
 from sim.spec.graph import GraphSpec
-from sim.spec.hardware import Accelerator, Fabric, Node, Slug
+from sim.spec.hardware import Slug
 from sim.spec.jobs import JobsSpec
 from sim.spec.model_reference import beside_their_files
 from sim.spec.policy import SCHEDULES, PolicySpec, read_schedule
-from sim.spec.quantity import Fraction, FrozenModel, KgPerJoule, PerSecond, Seconds, UsdPerSecond, refusal, refuse_truth
+from sim.spec.quantity import FrozenModel, refusal, refuse_truth
 from sim.spec.requests import RequestsSpec
+from sim.spec.reserved import WORKLOADS
 from sim.spec.service import ServiceSpec
 from sim.spec.short_forms import AlsoWritten
 from sim.spec.tasks import TasksSpec
 from sim.spec.tenants import TenantSpec
 from sim.spec.tool import ToolSpec
 from sim.spec.workload import TrainingSpec
-
-NOT_YET = ("clusters", "pools", "trainings")
-"""Keys of the scenario language that are reserved and not built yet."""
-WORKLOADS = ("training", "requests", "tasks", "jobs")
-"""Kinds of workload."""
-WORKLOADS_NOT_YET: tuple[str, ...] = ()
-"""Kinds that are reserved and not built yet."""
-
-
-class ClusterSpec(FrozenModel):
-    """The machine that a scenario runs on."""
-
-    accelerator: Slug | Accelerator
-    """An accelerator of the catalogue, or one of your own."""
-    count: Annotated[int, Field(ge=1, le=100_000_000_000), BeforeValidator(refuse_truth)]
-    """Accelerators, spares included."""
-    node: Slug | Node | None = None
-    """Node; the accelerator's usual one where none is named."""
-    fabric: Slug | Fabric | None = None
-    """Network between scale-up domains; the accelerator's usual one where none is named."""
-    failure_rate: PerSecond = defaults.number("cluster.failure_rate")
-    """Interruptions per device and time, all causes; 0 for none."""
-    restart: Seconds = defaults.number("cluster.restart")
-    """Detection of an interruption and restart from the last checkpoint."""
-    repair: Seconds = defaults.number("cluster.repair")
-    """Time until a failed node comes back; matters with spares only."""
-    node_loss_share: Fraction = defaults.number("cluster.node_loss_share")
-    """Share of interruptions that take a node away; matters with spares only."""
-    spares: Annotated[int, Field(ge=0), BeforeValidator(refuse_truth)] = 0
-    """Spare nodes inside the count; 0 means that spares stand outside and nobody waits for a repair."""
-    price: UsdPerSecond | None = None
-    """Price of one device; the list price of the catalogue where none is given."""
-    power_usage_effectiveness: Annotated[float, Field(ge=1, le=3), BeforeValidator(refuse_truth)] = defaults.number(
-        "cluster.power_usage_effectiveness"
-    )
-    """Site power over IT power (PUE)."""
-    carbon: KgPerJoule = defaults.number("cluster.carbon")
-    """CO2 per energy from the grid."""
-
-
-def read_cluster(value: object) -> object:
-    """Read '24576xh100-sxm' as count and accelerator; leave names of real clusters and mappings."""
-    if isinstance(value, str):
-        count, times, accelerator = value.partition("x")
-        if times and count.replace("_", "").isdigit():
-            return {"count": int(count), "accelerator": accelerator}
-    return value
 
 
 def _is_empty(value: object) -> bool:
@@ -169,22 +123,3 @@ class Scenario(FrozenModel):
                 mend="`sim run` plays scenarios of every kind",
             )
         return training
-
-
-def refuse_not_yet(data: object) -> None:
-    """Refuse a document that uses reserved keys.
-
-    Raises:
-        NotYetError: a key belongs to the scenario language and is not built yet.
-
-    """
-    if not isinstance(data, dict):
-        return
-    for key in NOT_YET:
-        if key in data:
-            raise NotYetError(f"'{key}' is part of the scenario language and not built yet", mend=f"leave out {key}")
-    workloads = data.get("workloads")
-    for workload in workloads if isinstance(workloads, list) else ():
-        for kind in WORKLOADS_NOT_YET:
-            if isinstance(workload, dict) and kind in workload:
-                raise NotYetError(f"workloads of the kind '{kind}' are not built yet", mend="use training")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import SimError
 from sim.results.answer import Lever
+from sim.spec.cluster import ClusterSpec
 from sim.spec.layout import LayoutSpec
-from sim.spec.scenario import ClusterSpec
 from sim.study.predict import expected_s
 from sim.units import show
 

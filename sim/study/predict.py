@@ -13,7 +13,8 @@ from sim.results.spread import STEP_MODEL_SIGMA, Interval, interval
 if TYPE_CHECKING:
     from sim.engine.recording import Recording
     from sim.plan.run import TrainingRun
-    from sim.spec.scenario import ClusterSpec, Scenario
+    from sim.spec.cluster import ClusterSpec
+    from sim.spec.scenario import Scenario
     from sim.spec.workload import TrainingSpec
 
 LUCK_SEEDS = 16

@@ -12,7 +12,7 @@ from sim.plan.resolve import resolve_cluster
 from sim.plan.training import prepare
 from sim.results import words
 from sim.results.spread import interval
-from sim.spec.scenario import ClusterSpec, Scenario
+from sim.spec.cluster import ClusterSpec
 from sim.spec.workload import MOST_FLOP, Budget, TrainingSpec
 from sim.study.predict import LUCK_SEEDS, Prediction, expected_s, predict, step_sigma
 from sim.study.question_scenario import build_scenario, is_cluster, number_text
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sim.results.answer import Answer
     from sim.results.spread import Spread
     from sim.results.thresholds import Threshold
+    from sim.spec.scenario import Scenario
 
 MOST_DEVICES = 10**9
 """Largest cluster that howmany looks at."""

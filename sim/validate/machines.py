@@ -12,8 +12,8 @@ from sim.errors import NotYetError
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.quantity import Sourced
-from sim.spec.scenario import ClusterSpec
 from sim.validate.names import names, plain_name
 from sim.validate.rows import MissingError
 

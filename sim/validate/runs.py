@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.errors import InfeasibleError, ScenarioError, SimError
 from sim.plan.training import prepare
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.spec.workload import Budget, TrainingSpec
 from sim.validate.machines import accelerator_of
 from sim.validate.names import names

@@ -12,8 +12,8 @@ import numpy as np
 from sim.cost.serving_curves import ServingLayout
 from sim.plan.serving import replica_plan
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.quantity import Sourced
-from sim.spec.scenario import ClusterSpec
 from sim.validate.rows import MissingError
 from sim.validate.serving_flow import GOLDEN, SILVER, Load, even_lengths, replay
 from sim.validate.serving_names import serving_names

@@ -13,12 +13,13 @@ import pytest
 from sim.cli.new import KINDS, MODELINE, NOT_YET, template
 from sim.cli.schema import schema_text
 from sim.spec.annotate import annotate, is_absent_record, write_default
+from sim.spec.cluster import ClusterSpec
 from sim.spec.defaults import DEFAULTS
 from sim.spec.docstrings import field_docstrings
 from sim.spec.hardware import Accelerator, Fabric, FabricLevel, Node
 from sim.spec.quantity import FrozenModel
 from sim.spec.requests import RequestsSpec
-from sim.spec.scenario import ClusterSpec, Scenario
+from sim.spec.scenario import Scenario
 from sim.spec.service import ServiceSpec
 from sim.spec.workload import CheckpointSpec, TrainingSpec
 from sim.spec.yaml import loads, validate

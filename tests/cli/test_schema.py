@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.spec import catalog, yaml
-from sim.spec.scenario import NOT_YET
+from sim.spec.reserved import NOT_YET
 from tests.helpers.command import call
 
 # The object of contracts.md, "JSON of an answer".

@@ -16,8 +16,8 @@ from sim.cost.work import Work
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.model import ModelShape
-from sim.spec.scenario import ClusterSpec
 
 INFINITE = float("inf")
 PEAK = 1e15

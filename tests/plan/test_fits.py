@@ -8,8 +8,8 @@ from sim.errors import InfeasibleError, NotYetError
 from sim.plan.fits import TrainingFit, fewest_devices, larger_chips, least_memory, training_fit
 from sim.plan.survey import survey
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.layout import LayoutSpec
-from sim.spec.scenario import ClusterSpec
 from sim.spec.workload import TrainingSpec
 from tests.helpers.steps import real_machine, real_software, small_model, work
 

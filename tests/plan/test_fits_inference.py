@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sim.errors import UsageError
 from sim.plan.fits_inference import InferenceFit, Serving, inference_fit
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 
 LLAMA_70B = Serving(catalog.load("models", "llama-3.1-70b"), 16, 8192, "bf16", "bf16")
 

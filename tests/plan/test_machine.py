@@ -7,7 +7,7 @@ from sim.errors import CatalogError, UsageError
 from sim.plan import machine as machines
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 
 
 def cluster(accelerator: str, count: int = 64, **rest: str) -> ResolvedCluster:

@@ -11,7 +11,7 @@ from sim.errors import UsageError
 from sim.plan.placement import NODE, ClusterMap, ClusterState, Pool, pool_of_cluster
 from sim.plan.placement_rules import levels_crossed, place, release
 from sim.plan.resolve import resolve_cluster
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 
 EVERY_RULE = (
     "first",

@@ -6,7 +6,7 @@ from sim.errors import InfeasibleError
 from sim.plan.placement import Allocation, ClusterMap, Pool
 from sim.plan.placement_step import PlacedTraining, oversubscription_of
 from sim.plan.training import Prepared, prepare
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.spec.workload import TrainingSpec
 
 TRAINING = {"model": "llama-3.1-8b", "budget": "1e21 FLOP", "plan": {"tp": 8, "pp": 2, "dp": 4}}

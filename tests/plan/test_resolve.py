@@ -6,7 +6,7 @@ from sim.cost.transformer import flop_per_token
 from sim.errors import CatalogError, UsageError
 from sim.plan.resolve import resolve_cluster, resolve_training
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.spec.workload import Budget, TrainingSpec
 
 

@@ -7,7 +7,7 @@ from sim.cost.parameters import count
 from sim.errors import InfeasibleError, NotYetError, UsageError
 from sim.plan.serving import Changes, ServingLayout, replica_plan, weight_bytes_per_device
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 
 H100 = ClusterSpec(accelerator="h100-sxm", count=8)
 LLAMA = catalog.load("models", "llama-3.1-8b")

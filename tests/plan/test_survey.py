@@ -13,8 +13,8 @@ from sim.plan import survey as module
 from sim.plan.candidates import enumerate_layouts, space
 from sim.plan.search import RunRules, evaluate
 from sim.plan.survey import Survey, plan, survey
+from sim.spec.cluster import ClusterSpec
 from sim.spec.layout import LayoutSpec
-from sim.spec.scenario import ClusterSpec
 from sim.spec.workload import TrainingSpec
 from tests.helpers.steps import real_machine, real_software, small_model, work
 

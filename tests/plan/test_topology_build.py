@@ -9,8 +9,8 @@ from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.plan.topology import Dragonfly, Topology, Torus, Tree
 from sim.plan.topology_build import topology_of
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.hardware import Fabric
-from sim.spec.scenario import ClusterSpec
 
 FABRIC = {"name": "own", "link_bandwidth_bytes_per_s": "400 Gbit/s"}
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sim.errors import InfeasibleError, NotYetError, SimError, UsageError
 from sim.plan.training import Prepared, power_model, prepare
 from sim.spec import catalog
+from sim.spec.cluster import ClusterSpec
 from sim.spec.layout import LayoutSpec
-from sim.spec.scenario import ClusterSpec
 from sim.spec.workload import Budget, TrainingSpec
 
 SMALL = TrainingSpec(model="llama-3.1-8b", tokens=1e12, sequence=4096, batch=4096 * 256)

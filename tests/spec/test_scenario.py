@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import NotYetError, ScenarioError, SimError
+from sim.spec.cluster import ClusterSpec
 from sim.spec.load import read_scenario
-from sim.spec.scenario import NOT_YET, WORKLOADS_NOT_YET, ClusterSpec, Scenario
+from sim.spec.reserved import NOT_YET, WORKLOADS_NOT_YET
+from sim.spec.scenario import Scenario
+from sim.spec.training_scenario import TrainingScenario
 from sim.spec.workload import Budget, CheckpointSpec
 from sim.spec.yaml import loads
 
@@ -164,3 +167,17 @@ def test_no_document_crashes_the_reader(data: Any) -> None:
     ):
         with contextlib.suppress(SimError):
             read(json.dumps(document))
+
+
+def test_one_training_alone_is_read_without_the_rest_of_the_language() -> None:
+    """It stands for a whole scenario: the same fields, the same record; anything more is read as a whole one."""
+    light, whole = read(WHOLE), Scenario.model_validate(loads(WHOLE, "file.yaml").data)
+    assert isinstance(light, TrainingScenario)
+    assert light.model_dump(mode="json") == whole.model_dump(mode="json")
+    assert light.is_one_training
+    assert whole.is_one_training
+    for more in ("tenants: {a: {}}", "targets: {training.wall_clock_s: 1 d}\npolicy: fifo"):
+        assert isinstance(read(f"{WHOLE}{more}\n"), Scenario)
+    beside = read(changed("budget: 1e24 FLOP", "budget: 1e24 FLOP, devices: 512"))
+    assert isinstance(beside, Scenario)
+    assert not beside.is_one_training

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from sim.errors import CatalogError, ScenarioError, SimError, UsageError
-from sim.spec.load import load_scenario
+from sim.spec.cluster import ClusterSpec
+from sim.spec.load import load_document, read_scenario
 from sim.spec.model import ModelShape
-from sim.spec.scenario import ClusterSpec, Scenario
+from sim.spec.scenario import Scenario
 from sim.spec.workload import TrainingSpec
 from sim.study.question_scenario import (
     MOST_CHARACTERS,
@@ -197,7 +198,7 @@ def test_emitted_text_is_the_scenario(tmp_path: Path) -> None:
     assert text.startswith("# what it shows\n# and more\n")
     file = tmp_path / "scenario.yaml"
     file.write_text(text, encoding="utf-8")
-    assert load_scenario(file) == build_scenario(ON, BUDGET, options, seed=3)
+    assert read_scenario(load_document(file)) == build_scenario(ON, BUDGET, options, seed=3)
 
 
 def test_emitted_path_of_a_model_holds_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +216,7 @@ def test_emitted_path_of_a_model_holds_from_anywhere(tmp_path: Path, monkeypatch
     file = tmp_path / "elsewhere" / "scenario.yaml"
     file.write_text(text, encoding="utf-8")
     monkeypatch.chdir("/")
-    found = load_scenario(file).training.model
+    found = read_scenario(load_document(file)).training.model
     assert isinstance(found, ModelShape)
     assert isinstance(asked.training.model, ModelShape)
     assert found.model_dump(exclude={"source"}) == asked.training.model.model_dump(exclude={"source"})

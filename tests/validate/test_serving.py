@@ -8,7 +8,7 @@ import pytest
 
 from sim.plan.serving import Changes, replica_plan
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.validate.serving import serving
 from sim.validate.serving_flow import Load, replay
 from sim.validate.serving_names import serving_names

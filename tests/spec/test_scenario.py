@@ -89,7 +89,12 @@ def test_other_ways_to_write_the_same(old: str, new: str) -> None:
         ("budget: 1e24 FLOP", "budget: 1e24 FLOP, batch: 1e13 tokens", "at most 1 Ttokens", "file.yaml:6"),
         ("budget: 1e24 FLOP", "budget: 1e24 FLOP, plan: {tp: 0}", "must be", "file.yaml:6"),
         ("budget: 1e24 FLOP", "budget: 1e24 FLOP, plan: {tp: true}", "must be", "file.yaml:6"),
-        ("budget: 1e24 FLOP", "budget: 1e24 FLOP, precision: fp4", "'bf16', 'fp16', 'fp8', 'fp8-block', 'mxfp8' or 'nvfp4'", "file.yaml:6"),
+        (
+            "budget: 1e24 FLOP",
+            "budget: 1e24 FLOP, precision: fp4",
+            "'bf16', 'fp16', 'fp8', 'fp8-block', 'mxfp8' or 'nvfp4'",
+            "file.yaml:6",
+        ),
         ("budget: 1e24 FLOP", "budget: 1e24 FLOP, checkpoint: {bandwidth: 0 B/s}", "more than zero", "file.yaml:6"),
         ("seed: 3", "seed: -1", "must be at least 0", "file.yaml:7:7"),
         ("seed: 3", "seed: 9223372036854775808", "must be less than", "file.yaml:7:7"),

@@ -266,7 +266,6 @@ class NaiveReplica:
 
     def admit(self, budget: int) -> None:
         rules, size = self.plan.rules, self.plan.block_size
-        apart = rules.order == "prefill-first" or rules.batching == "static"
         while self.waiting and budget > 0 and len(self.running) < self.plan.max_sequences:
             if rules.batching == "static" and self.open <= 0:
                 return
@@ -279,11 +278,10 @@ class NaiveReplica:
             device = self.hits(task)
             found = device + self.host_hits(task, device)
             tokens = task.left - found * size
-            if tokens > budget and not rules.chunked_prefill:
-                if [one for one, _ in self.batch if not self.decoding(one)] or (not apart and self.running):
-                    return
-            elif tokens > budget:
-                tokens = budget
+            if tokens > budget and not rules.chunked_prefill and self.crowded():
+                return
+            if rules.chunked_prefill:
+                tokens = min(tokens, budget)
             whole = task.request.prompt_tokens + task.request.output_tokens - 1
             start = self.blocks_for(whole if rules.admission == "whole" else found * size + tokens) - device
             wanted = self.blocks_for(task.known) - device if rules.admission == "prompt" else start
@@ -312,6 +310,11 @@ class NaiveReplica:
             self.running.append(task)
             self.schedule(task, tokens)
             budget -= tokens
+
+    def crowded(self) -> bool:
+        """Tell whether a prompt above the budget would share an iteration."""
+        apart = self.plan.rules.order == "prefill-first" or self.plan.rules.batching == "static"
+        return any(not self.decoding(one) for one, _ in self.batch) or (not apart and bool(self.running))
 
     def host_hits(self, task: Task, start: int) -> int:
         found = 0

@@ -8,7 +8,7 @@ from sim.errors import UsageError
 from sim.results.serving import values
 from sim.results.serving_answer import LoadPoint, ServingAnswer
 from sim.spec.arrivals import ArrivalsSpec, ClosedLoop
-from sim.study.serving_question import SERVICE, ask, one_request_s, play_load
+from sim.study.serving_question import SERVICE, ask, assumed, one_request_s, play_load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,16 @@ def howfast(
         room = asked.planned.plan.max_sequences * asked.replicas
         wanted = [concurrency] if concurrency is not None else [each for each in CONCURRENCIES if each <= room]
         points = [_point(asked, each, _closed(asked, each, seed), seed) for each in wanted]
-    return ServingAnswer.of(asked.planned, asked.cluster, asked.replicas, asked.requests, points, seed, _next(asked))
+    return ServingAnswer.of(
+        asked.planned,
+        asked.cluster,
+        asked.replicas,
+        asked.requests,
+        points,
+        seed,
+        _next(asked),
+        assumptions=assumed(asked),
+    )
 
 
 def _closed(asked: Asked, users: int, seed: int) -> RequestsSpec:

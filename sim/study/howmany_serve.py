@@ -17,7 +17,7 @@ from sim.results.serving_answer import Candidate, LoadPoint, ServingAnswer, layo
 from sim.spec.arrivals import ArrivalsSpec
 from sim.spec.service import ServingLayout
 from sim.study.question_scenario import is_cluster
-from sim.study.serving_question import SERVICE, Asked, ask, one_request_s, play_load
+from sim.study.serving_question import SERVICE, Asked, ask, assumed, one_request_s, play_load
 from sim.units import show
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _answer(
         },
         points=(point,),
         plan=plan_row(asked.planned, replicas),
-        assumptions=(),
+        assumptions=assumed(asked),
         next=(following.strip(),),
         candidates=tuple(candidates),
         seed=seed,

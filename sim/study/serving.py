@@ -171,7 +171,9 @@ def service_options(planned: PlannedService, cluster: ResolvedCluster, *, by_pri
     replicas = spec.replicas if isinstance(spec.replicas, int) else spec.replicas.min
     speculation = disaggregation = offload = None
     if spec.speculative is not None:
-        speculation = Speculation(spec.speculative.tokens, spec.speculative.acceptance, planned.draft)
+        # A head that drafts (MTP, EAGLE) is about one more layer of the model.
+        share = 0.0 if planned.draft is not None else 1 / planned.model.layers
+        speculation = Speculation(spec.speculative.tokens, spec.speculative.acceptance, planned.draft, share)
     if spec.disaggregation is not None and planned.prefill is not None:
         replicas = spec.disaggregation.decode
         bandwidth, latency_s = _between_replicas(planned, cluster)

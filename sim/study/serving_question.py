@@ -16,11 +16,13 @@ from sim.spec.load import read_scenario
 from sim.spec.yaml import apply_override
 from sim.study.question_scenario import MOST_CHARACTERS, cluster_fields, is_cluster
 from sim.study.serving import close_service, start_service, start_workload
+from sim.study.serving_report import cluster_assumptions, service_assumptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.plan.resolve import ResolvedCluster
+    from sim.results.assumptions import Assumption
     from sim.results.serving import Served
     from sim.spec.requests import RequestsSpec
 
@@ -150,3 +152,8 @@ def one_request_s(asked: Asked, seed: int) -> float:
             mend="shorter requests, more devices to a replica (--tp), or a narrower cache (--kv fp8)",
         )
     return mean_s
+
+
+def assumed(asked: Asked) -> tuple[Assumption, ...]:
+    """List what shaped the answer."""
+    return (*service_assumptions(asked.planned), *cluster_assumptions(asked.cluster))

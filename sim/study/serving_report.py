@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from sim.results.assumptions import Assumption
 from sim.results.run_report import RunReport, Value
-from sim.results.serving import sections, tables, values, weighted_flop
+from sim.results.serving import tables, values, weighted_flop
+from sim.results.serving_sections import sections
+from sim.spec import catalog, defaults
 from sim.study.telling import provenance
 from sim.units import show
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from sim.results.serving import Served
     from sim.spec.scenario import Scenario
 
-_OURS = ("default", "the smallest that fits", "the newest of vLLM")
+_OURS = ("the usual one", "none unless stated", "16 bit", "10 min", "the smallest that fits", "the newest of vLLM")
 """Sources of what the simulator decides where nobody says it."""
 
 
@@ -65,7 +67,7 @@ def report(
         tables=tables(served),
         assumptions=tuple(_assumptions(scenario, planned, cluster)),
         missing=tuple(missing),
-        next=(_next(planned[0], cluster),),
+        next=_next(planned[0], cluster),
         provenance=provenance(scenario),
     )
 
@@ -112,51 +114,68 @@ def _tokens(served: Sequence[Served]) -> dict[str, float]:
 
 
 def _assumptions(scenario: Scenario, planned: Sequence[PlannedService], cluster: ResolvedCluster) -> list[Assumption]:
-    rows: list[Assumption] = []
-    for service in planned:
-        plan, spec, at = service.plan, service.spec, f"services.{service.name}"
-        engine = f"hardware_specs/engines/{service.profile.name}.yaml"
-
-        def row(name: str, value: float | str, dimension: str, source: str, *, given: bool, at: str = at) -> Assumption:
-            by: GivenBy = "user" if given else "default" if source in _OURS else "catalogue"
-            return Assumption(f"{at}.{name}", value, dimension, "given by you" if given else source, by)
-
-        settings = spec.engine
-        rows += [
-            row("plan", service.replicas_told, "name", "the smallest that fits", given=spec.plan != "auto"),
-            row("precision.weights", plan.weights, "name", "default", given="precision" in spec.model_fields_set),
-            row("precision.kv", plan.cache, "name", "default", given="kv" in spec.precision.model_fields_set),
-            row("engine.profile", plan.engine, "name", "the newest of vLLM", given="engine" in spec.model_fields_set),
-            row("engine.token_budget", plan.token_budget, "token", engine, given=settings.token_budget is not None),
-            row("engine.max_sequences", plan.max_sequences, "count", engine, given=settings.max_sequences is not None),
-            row("engine.block_size", plan.block_size, "token", engine, given=settings.block_size is not None),
-            row(
-                "engine.kv_blocks",
-                plan.kv_blocks,
-                "count",
-                f"memory beside {show(plan.weights_bytes, 'byte')} of weights and the workspace",
-                given=settings.kv_blocks is not None,
-            ),
-            row("engine.host", plan.cost.host_s, "second", engine, given=settings.host is not None),
-            row("router", spec.router, "name", "default", given="router" in spec.model_fields_set),
-            row("failure_rate", spec.failure_rate, "per_s", "default", given="failure_rate" in spec.model_fields_set),
-        ]
+    rows = [row for service in planned for row in service_assumptions(service)]
     for index, workload in enumerate(scenario.workloads):
         requests = workload.requests
         if requests is not None and requests.window_s is not None:
             path = f"workloads.{index}.requests.duration"
-            by: GivenBy = "default" if requests.duration is None else "user"
-            source = "default" if by == "default" else "given by you"
-            rows.append(Assumption(path, requests.window_s, "second", source, by))
-    chip = cluster.accelerator
-    if cluster.spec.price is not None:
-        rows.append(Assumption("cluster.price", cluster.spec.price, "usd_per_s", "given by you", "user"))
+            rows.append(_row(path, requests.window_s, "second", "10 min", given=requests.duration is not None))
+    return rows + cluster_assumptions(cluster)
+
+
+def service_assumptions(service: PlannedService) -> list[Assumption]:
+    """List what shaped a service."""
+    plan, spec, at = service.plan, service.spec, f"services.{service.name}"
+    settings, given = spec.engine, spec.model_fields_set
+    engine = f"hardware_specs/engines/{service.profile.name}.yaml"
+    memory = f"memory beside {show(plan.weights_bytes, 'byte')} of weights and the workspace"
+    values: tuple[tuple[str, float | str, str, str, bool], ...] = (
+        ("plan", service.replicas_told, "name", "the smallest that fits", spec.plan != "auto"),
+        ("precision.weights", plan.weights, "name", "16 bit", "precision" in given),
+        ("precision.kv", plan.cache, "name", "16 bit", "kv" in spec.precision.model_fields_set),
+        ("engine.profile", plan.engine, "name", "the newest of vLLM", "engine" in given),
+        ("engine.token_budget", plan.token_budget, "token", engine, settings.token_budget is not None),
+        ("engine.max_sequences", plan.max_sequences, "count", engine, settings.max_sequences is not None),
+        ("engine.block_size", plan.block_size, "token", engine, settings.block_size is not None),
+        ("engine.kv_blocks", plan.kv_blocks, "count", memory, settings.kv_blocks is not None),
+        ("engine.host", plan.cost.host_s, "second", engine, settings.host is not None),
+        ("router", spec.router, "name", "the usual one", "router" in given),
+        ("failure_rate", spec.failure_rate, "per_s", "none unless stated", "failure_rate" in given),
+    )
+    return [_row(f"{at}.{name}", value, kind, source, given=by) for name, value, kind, source, by in values]
+
+
+def cluster_assumptions(cluster: ResolvedCluster) -> list[Assumption]:
+    """List what shaped cost and energy."""
+    chip, spec = cluster.accelerator, cluster.spec
+    rows = []
+    if spec.price is not None:
+        rows.append(_row("cluster.price", spec.price, "usd_per_s", "", given=True))
     elif chip.price_usd_per_s is not None:
         price = chip.price_usd_per_s
         source = f"{price.source} ({price.date})" if price.date else price.source
-        rows.append(Assumption("cluster.price", price.value, "usd_per_s", source, "catalogue"))
+        rows.append(_row("cluster.price", price.value, "usd_per_s", source, given=False))
+    if chip.power_w is not None:
+        rows.append(_row("cluster.accelerator.power", chip.power_w.value, "watt", chip.power_w.source, given=False))
+    site = "power_usage_effectiveness"
+    source = defaults.DEFAULTS[f"cluster.{site}"].source
+    rows.append(
+        _row(f"cluster.{site}", spec.power_usage_effectiveness, "ratio", source, given=site in spec.model_fields_set)
+    )
     return rows
 
 
-def _next(service: PlannedService, cluster: ResolvedCluster) -> str:
-    return f"sim howfast {service.model.name} {service.plan.devices}x{cluster.accelerator.name} --concurrency 64"
+def _row(path: str, value: float | str, dimension: str, source: str, *, given: bool) -> Assumption:
+    ours = source in _OURS or path in defaults.DEFAULTS
+    by: GivenBy = "user" if given else "default" if ours else "catalogue"
+    return Assumption(path, value, dimension, "given by you" if given else source, by)
+
+
+def _next(service: PlannedService, cluster: ResolvedCluster) -> tuple[str, ...]:
+    """Lead on to the same service without a file, where its model and chip have names."""
+    plan, chip = service.plan, cluster.accelerator.name
+    if service.model.name not in catalog.names("models") or chip not in catalog.names("accelerators"):
+        return ()
+    flags = [f"--tp {plan.layout.tensor_parallel}"] if plan.layout.tensor_parallel > 1 else []
+    flags += [f"--precision {plan.weights}"] if plan.weights != "bf16" else []
+    return (" ".join([f"sim howfast {service.model.name} {plan.devices}x{chip}", *flags, "--concurrency 64"]),)

@@ -269,3 +269,74 @@ def test_nothing_that_ends_has_no_latency() -> None:
     assert "chat.ttft_s.p99" not in report.values
     assert all(math.isfinite(each.value) for each in report.values.values())
     assert report.sentence
+
+
+@pytest.mark.parametrize(
+    ("features", "shown"),
+    [
+        ("disaggregation: {prefill: 1, decode: 2}", "chat.finished"),
+        ("speculative: {tokens: 3, acceptance: 0.7}", "chat.finished"),
+        ("speculative: {tokens: 2, acceptance: 0.7, model: llama-3.2-1b}", "chat.finished"),
+        ("replicas: {min: 1, max: 4, target: 2, every: 2 s, keep: 5 s}, cold_start: 3 s", "chat.replicas"),
+        ("replicas: 4, failure_rate: 400/h, repair: 2 s", "chat.failures"),
+        ("replicas: 2, kv_offload: 100 GB, engine: {kv_blocks: 200}", "chat.preemptions"),
+        ("replicas: 2, engine: {preemption: swap, kv_blocks: 200}, kv_offload: 100 GB", "chat.preemptions"),
+        ("engine: {batching: static, max_sequences: 16}", "chat.finished"),
+        ("replicas: 4, router: shared-queue", "chat.finished"),
+        ("replicas: 4, router: power-of-two, engine: sglang", "chat.finished"),
+        ("plan: {tp: 2}, precision: {weights: fp8, kv: fp8}", "chat.finished"),
+    ],
+)
+def test_each_feature_of_a_service_is_played(features: str, shown: str) -> None:
+    """What the scenario says reaches the engine, every request is answered, and nothing is lost on the way."""
+    load = LOAD.replace("8/s", "20/s")
+    report = play(f"{{requests: {{service: chat, {load}}}}}", f"chat: {{model: llama-3.1-8b, {features}}}")
+    assert value(report, "chat.finished") == 150
+    assert value(report, shown) > 0
+    assert sum(seconds for _, seconds in report.parts) == pytest.approx(report.wall_clock_s, rel=1e-9)
+    assert report.tokens["delivered"] == rows(report)["output_tokens"].sum()
+
+
+def test_speculation_is_faster_alone_and_costs_operations() -> None:
+    load = "arrivals: {deterministic: 0.5/s}, input: 100 tokens, output: 200 tokens, count: 10"
+    usual = play(f"{{requests: {{service: chat, {load}}}}}")
+    drafted = play(
+        f"{{requests: {{service: chat, {load}}}}}",
+        "chat: {model: llama-3.1-8b, speculative: {tokens: 3, acceptance: 0.8}}",
+    )
+    # 1 + 0.8 + 0.64 + 0.512 tokens of each iteration, which is longer by three heads of one layer in 32.
+    gain = value(usual, "chat.tpot_s.mean") / value(drafted, "chat.tpot_s.mean")
+    assert gain == pytest.approx(2.952 / (1 + 3 / 32), rel=0.1)
+    assert drafted.flop["speculative waste"].operations > 0
+
+
+def test_a_full_queue_turns_away() -> None:
+    load = "arrivals: {at_once: 400}, input: 900 tokens, output: 90 tokens"
+    report = play(
+        f"{{requests: {{service: chat, {load}}}}}",
+        "chat: {model: llama-3.1-8b, max_queue: 3, engine: {max_sequences: 8}}",
+    )
+    assert value(report, "chat.rejected") == 400 - 8 - 3
+    assert value(report, "chat.finished") == 11
+
+
+def test_replicas_that_come_load_their_weights_first() -> None:
+    """The start of a replica takes the weights of a device over the storage."""
+    load = "arrivals: {at_once: 200}, input: 900 tokens, output: 200 tokens"
+    scaled = "chat: {model: llama-3.1-8b, replicas: {min: 1, max: 2, target: 4, every: 1 s}, storage: RATE}"
+    slow, fast = (
+        play(f"{{requests: {{service: chat, {load}}}}}", scaled.replace("RATE", rate)) for rate in ("4 GB/s", "16 GB/s")
+    )
+    restart = [dict(each.parts)["restart"] * 4 for each in (slow, fast)]
+    assert restart[0] == pytest.approx(4 * restart[1], rel=1e-6)
+    assert restart[1] == pytest.approx(16e9 / 16e9, rel=0.02)
+
+
+def test_the_cache_goes_over_the_fabric_between_nodes() -> None:
+    load = "arrivals: {deterministic: 0.1/s}, input: 30000 tokens, output: 2 tokens, count: 5"
+    service = "chat: {model: llama-3.1-8b, disaggregation: {prefill: 4, decode: 8}}"
+    near = play(f"{{requests: {{service: chat, {load}}}}}", service.replace("4, decode: 8", "1, decode: 1"))
+    far = play(f"{{requests: {{service: chat, {load}}}}}", service, "16xh100-sxm")
+    # 30,000 tokens of 131,072 B: 3.9 GB at 450 GB/s or at 50 GB/s.
+    more = value(far, "chat.e2e_s.mean") - value(near, "chat.e2e_s.mean")
+    assert more == pytest.approx(30_000 * 131_072 * (1 / 50e9 - 1 / 450e9), rel=0.4)

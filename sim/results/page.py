@@ -118,7 +118,7 @@ def _parts(record: Record) -> Iterator[Part]:
         Part("time", "Where the device time goes", some("waterfall")),
         Part("targets", "Targets", tables=_maybe(_targets(record))),
         Part("results", "Results", tables=tables + _maybe(_values(record))),
-        Part("curve", "The answer against what it depends on", some("curve")),
+        Part("curve", "The answer against what it depends on", some("curve", "solved")),
         Part("timeline", "The cluster over time", some("time", "jobs")),
         Part("heat", "How busy each part was", some("heat")),
         Part("latency", "Latency", some("latency")),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SERIES = ("chart", "line", "time_s", "value")
 ANSWERED = ("finished", "done", "answered")
 _TOGETHER = {
+    "model_runs": ("parallel", "model calls"),
+    "tool_runs": ("parallel", "tools"),
     "waiting_jobs": ("jobs_over_time", "waiting"),
     "running_jobs": ("jobs_over_time", "running"),
     "allocated_devices": ("asked", "held"),
@@ -59,6 +61,87 @@ def jobs(record: Record) -> dict[str, Any] | None:
         if other is not None:
             found[name] = table[other]
     return found if {"submitted_s", "started_s", "ended_s"} <= set(found) and len(found["started_s"]) else None
+
+
+def tasks(record: Record) -> dict[str, Any] | None:
+    """Give the table of tasks with the time of each from its arrival to its end."""
+    table = record.tables.get("tasks")
+    if table is None:
+        return None
+    found = {name: table[name] for name in table}
+    end = next((name for name in ("finish_s", "end_s") if name in table), None)
+    if "latency_s" not in found and end is not None and "arrival_s" in table:
+        found["latency_s"] = np.asarray(table[end], dtype=np.float64) - np.asarray(table["arrival_s"], dtype=np.float64)
+    if "graph" not in found and "workload" in table:
+        found["graph"] = table["workload"]
+    return found
+
+
+def calls(record: Record) -> dict[str, Any] | None:
+    """Give the table of calls, with what each waited for and whether it is on the critical path of its task.
+
+    Where the table does not say it: a call waited for the one of its task whose end is the moment at which it was
+    ready, and the critical path leads back from the last end.
+    """
+    table = record.tables.get("calls")
+    if table is None or "task" not in table or "end_s" not in table:
+        return None
+    found = {name: table[name] for name in table}
+    if "start_s" not in found:
+        if "ready_s" not in table:
+            return None
+        found["start_s"] = table["ready_s"]
+    count = len(found["end_s"])
+    if "id" not in found:
+        found["id"] = np.arange(count)
+    if "parent" not in found:
+        found["parent"] = _parents(found, count)
+    if "on_critical_path" not in found:
+        found["on_critical_path"] = _critical(found, count)
+    return found if int(count) > 0 else None
+
+
+def _parents(table: Mapping[str, Any], count: int) -> Any:  # noqa: ANN401 - a column
+    ready = np.asarray(table.get("ready_s", table["start_s"]), dtype=np.float64).tolist()
+    ends, names = np.asarray(table["end_s"], dtype=np.float64).tolist(), [str(task) for task in table["task"]]
+    ids = np.asarray(table["id"]).tolist()
+    ended: dict[tuple[str, float], int] = {}
+    counts = _counting(table, count)
+    for call in range(count):
+        if counts[call]:
+            ended.setdefault((names[call], ends[call]), call)
+    parents = []
+    for call in range(count):
+        before = ended.get((names[call], ready[call]))
+        parents.append(-1 if before is None or before == call or ends[call] <= ready[call] else ids[before])
+    return np.array(parents)
+
+
+def _critical(table: Mapping[str, Any], count: int) -> Any:  # noqa: ANN401 - a column
+    ends, names = np.asarray(table["end_s"], dtype=np.float64).tolist(), [str(task) for task in table["task"]]
+    ids, parents = np.asarray(table["id"]).tolist(), np.asarray(table["parent"]).tolist()
+    counts = _counting(table, count)
+    place_of = {(names[call], ids[call]): call for call in range(count)}
+    last: dict[str, int] = {}
+    for call in range(count):
+        if not counts[call] or not np.isfinite(ends[call]):
+            continue
+        if names[call] not in last or ends[call] > ends[last[names[call]]]:
+            last[names[call]] = call
+    critical = np.zeros(count, dtype=bool)
+    for task, end in last.items():
+        place: int | None = end
+        while place is not None and not critical[place]:
+            critical[place] = True
+            place = place_of.get((task, parents[place])) if parents[place] >= 0 else None
+    return critical
+
+
+def _counting(table: Mapping[str, Any], count: int) -> list[bool]:
+    """Tell which calls others can wait for: no frames around other calls, and none that was cancelled."""
+    kinds = [str(kind) for kind in table["kind"]] if "kind" in table else [""] * count
+    states = [str(state) for state in table["state"]] if "state" in table else [""] * count
+    return [kind != "graph" and state != "cancelled" for kind, state in zip(kinds, states, strict=True)]
 
 
 _OF_JOBS = {
@@ -107,7 +190,7 @@ def _every_line(record: Record) -> Iterator[tuple[str, str, Any, Any]]:
     if "allocations" in tables:
         yield from _held_by_tenant(tables["allocations"], tables.get("jobs"))
     for name in tables:
-        if name in ("timeline", "cluster") or name.endswith("_timeline"):
+        if name in ("timeline", "cluster", "parallelism") or name.endswith("_timeline"):
             yield from _lines(tables[name])
 
 

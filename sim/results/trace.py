@@ -48,8 +48,8 @@ def trace(record: Record) -> Trace:
         _jobs(writer, jobs, remarks)
     if (requests := tidy.requests(record)) is not None:
         _requests(writer, requests, remarks)
-    if "calls" in tables:
-        _calls(writer, tables["calls"], remarks)
+    if (calls := tidy.calls(record)) is not None:
+        _calls(writer, calls, remarks)
     if "events" in tables:
         _events(writer, tables["events"], remarks)
     if (series := tidy.series(record)) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sim.results import tidy
 from sim.results import trace as module
 from sim.results.record import Record
 from sim.results.trace import trace
@@ -118,3 +119,19 @@ def test_the_command_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert outcome.exit_code == 0, outcome.stderr
     assert "perfetto" in outcome.stderr
     assert Read((tmp_path / "run.pftrace").read_bytes()).slices
+
+
+def test_what_a_call_waited_for_follows_from_its_times() -> None:
+    """Where a table of calls says only when each was ready and ended, path and arrows follow from that."""
+    table = {
+        "task": [0, 0, 0, 0, 0],
+        "node": ["solve", "draft", "draft", "check", "check"],
+        "kind": ["graph", "model", "model", "tool", "tool"],
+        "ready_s": [0.0, 0.0, 0.0, 5.0, 5.0],
+        "end_s": [9.0, 5.0, 3.0, 9.0, 9.0],
+        "state": ["ok", "ok", "ok", "cancelled", "ok"],
+    }
+    found = tidy.calls(Record({"name": "x", "kind": "run"}, {"calls": table}))
+    assert found is not None
+    assert found["parent"].tolist() == [-1, -1, -1, 1, 1]
+    assert found["on_critical_path"].tolist() == [False, True, False, False, True]

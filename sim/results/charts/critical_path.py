@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.results import tidy
 from sim.results.charts.chart import Chart
 from sim.results.charts.drawing import NARROW, Axis, Drawing, scale, shortened, tick_text
 from sim.results.charts.parts import CYCLE
@@ -20,8 +21,8 @@ MOST_CALLS = 60
 
 def critical_path(record: Record) -> Chart | None:
     """Draw the calls of the task whose length is nearest the median, those on its critical path in full colour."""
-    calls = record.tables.get("calls")
-    if calls is None or "on_critical_path" not in calls or not len(calls["start_s"]):
+    calls = tidy.calls(record)
+    if calls is None:
         return None
     tasks = np.array([str(task) for task in calls["task"]], dtype=object)
     starts, ends = (np.asarray(calls[name], dtype=np.float64) for name in ("start_s", "end_s"))
@@ -48,6 +49,13 @@ def critical_path(record: Record) -> Chart | None:
         left, row = (96.0 if width <= NARROW else 200.0), 15.0
         drawing = Drawing(width, row * len(mine) + 24)
         axis = Axis(0.0, (last_s - first_s) / size_s, left, width - 10)
+        marks = axis.ticks(5 if width <= NARROW else 8)
+        for tick in marks:
+            drawing.line(axis.at(tick), 0, axis.at(tick), row * len(mine))
+            text = f"{tick_text(tick)} {unit}" if tick == marks[-1] else tick_text(tick)
+            drawing.text(
+                min(axis.at(tick), width - 22), row * len(mine) + 16, text, size=10.5, fill="dim", anchor="middle"
+            )
         for place, call in enumerate(mine.tolist()):
             y = row * place
             x1, x2 = axis.at((starts[call] - first_s) / size_s), axis.at((ends[call] - first_s) / size_s)
@@ -70,13 +78,6 @@ def critical_path(record: Record) -> Chart | None:
                 title=said,
                 opacity=1 if critical[call] else 0.3,
                 radius=2,
-            )
-        marks = axis.ticks(5 if width <= NARROW else 8)
-        for tick in marks:
-            drawing.line(axis.at(tick), 0, axis.at(tick), row * len(mine))
-            text = f"{tick_text(tick)} {unit}" if tick == marks[-1] else tick_text(tick)
-            drawing.text(
-                min(axis.at(tick), width - 22), row * len(mine) + 16, text, size=10.5, fill="dim", anchor="middle"
             )
         return drawing
 

@@ -12,6 +12,7 @@ from sim.results.charts.job_bars import jobs
 from sim.results.charts.over_time import heat, timelines
 from sim.results.charts.parts import energy, flop, levers, waterfall
 from sim.results.charts.spread import interval, latencies
+from sim.results.charts.tasks import path_sums, solved
 
 if TYPE_CHECKING:
     from sim.results.charts.chart import Chart
@@ -22,7 +23,7 @@ def charts(record: Record) -> dict[str, Chart]:
     """Give each picture that the record has something to show in."""
     found: list[Chart | None] = [interval(record), waterfall(record), curve(record)]
     found += [*timelines(record), jobs(record), heat(record), *latencies(record)]
-    found += [critical_path(record), levers(record), flop(record), energy(record)]
+    found += [solved(record), path_sums(record), critical_path(record), levers(record), flop(record), energy(record)]
     return {chart.name: chart for chart in found if chart is not None}
 
 

@@ -37,6 +37,7 @@ TITLES = {
     "interruptions": "Interruptions",
     "asked": "Devices held and asked for",
     "jobs_over_time": "Jobs",
+    "parallel": "Calls at once",
     "queue": "Waiting in the queue",
     "waiting": "Waiting in the queue",
     "batch": "Batch",

@@ -137,7 +137,7 @@ def flop(record: Record) -> Chart | None:
             ("lost and redone", named["executed"] - named["hardware"]),
         ]
     note = "Operations at any precision; one multiply-add is two."
-    return _bars("flop", "Arithmetic by purpose", rows, "flop", note)
+    return bars("flop", "Arithmetic by purpose", rows, "flop", note)
 
 
 def energy(record: Record) -> Chart | None:
@@ -156,10 +156,10 @@ def energy(record: Record) -> Chart | None:
         return None
     order = {str(part["name"]): place for place, part in enumerate(record.result.get("parts", ()))}
     rows.sort(key=lambda row: order.get(row[0], len(order)))
-    return _bars("energy", "Energy by account", rows, "joule", note)
+    return bars("energy", "Energy by account", rows, "joule", note)
 
 
-def _bars(name: str, title: str, rows: list[tuple[str, float]], dimension: str, note: str) -> Chart:
+def bars(name: str, title: str, rows: list[tuple[str, float]], dimension: str, note: str) -> Chart:
     """Draw one bar for each row, from one line on."""
     total = sum(value for _, value in rows)
     kept = [(each, value) for each, value in rows if value > 0]

@@ -86,7 +86,7 @@ def latencies(record: Record) -> list[Chart]:
     """Draw the distribution of each latency of single requests and tasks, by service."""
     found = []
     for name, by in (("requests", "service"), ("tasks", "graph")):
-        table = tidy.requests(record) if name == "requests" else record.tables.get(name)
+        table = tidy.requests(record) if name == "requests" else tidy.tasks(record)
         if table is None:
             continue
         columns = [column for column in LATENCIES if column in table]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import networkx as nx
-
 from sim.cost.distributions import beta_quantile, quantile_function
 from sim.spec.graph import ACCEPTED
 from sim.spec.graph_check import check_graphs
@@ -137,6 +135,38 @@ class GraphPlans:
     tools: dict[str, ToolPlan]
 
 
+def plain_node(index: int, label: str, kind: int, target: str) -> NodePlan:
+    """Give a node that belongs to no graph of the scenario: a call or a tool of a recorded one."""
+    once = Varies(1.0, None)
+    return NodePlan(
+        index=index,
+        name=label,
+        label=label,
+        kind=kind,
+        target=target,
+        over=(),
+        family=None,
+        copies=once,
+        edges=(),
+        prompt=(),
+        need="all",
+        cancel=True,
+        for_each=None,
+        chance=None,
+        outcome=Outcome(UNKNOWN),
+        accepts=None,
+        output=once,
+        thinks=None,
+        budget=None,
+        compact=None,
+        time=None,
+        time_out_s=None,
+        wrong_answers=1,
+        depth=None,
+        attempts=1,
+    )
+
+
 def compile_graphs(scenario: Scenario) -> GraphPlans:
     """Check the graphs of a scenario and make them ready to run.
 
@@ -261,6 +291,8 @@ def _outcome(solves: SolvesSpec | None) -> Outcome:
 
 def _order(graph: GraphSpec) -> list[str]:
     """Give the nodes in an order in which edges go forward; where there is a choice, that of the file."""
+    import networkx as nx  # noqa: PLC0415 - 0.3 s that only scenarios with graphs pay
+
     order = nx.DiGraph()
     order.add_nodes_from(graph.nodes)
     place = {name: index for index, name in enumerate(graph.nodes)}

@@ -66,7 +66,7 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
         for problem in _names(scenario, name, graph):
             sound = False
             yield problem
-    if not sound:  # the rest would only repeat what an unknown name has said
+    if not sound or not scenario.graphs:  # the rest would only repeat what an unknown name has said
         return
     yield from _recursion(scenario.graphs)
     circles = [found for name, graph in scenario.graphs.items() if (found := _circle(name, graph)) is not None]

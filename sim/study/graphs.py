@@ -11,21 +11,31 @@ from sim.engine.graph.player import Player
 from sim.engine.graph.ports import EnginePort
 from sim.engine.graph.recording import TaskRecorder
 from sim.engine.graph.source import TaskSource
+from sim.engine.graph.traced import TracedTasks
+from sim.engine.workload import Contents
 from sim.errors import ScenarioError
-from sim.plan.graph import compile_graphs
+from sim.plan.graph import CALL, TOOL, compile_graphs, plain_node
 from sim.results.tasks import PlayedTasks, ToolUse, tables, values
 from sim.results.tasks_sections import sections
+from sim.spec.traces import open_trace
+from sim.spec.traces_links import parents_of
+from sim.spec.traces_rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sim.engine.serving.service import Service
     from sim.engine.world import World
+    from sim.plan.graph import NodePlan
     from sim.plan.services import PlannedService
     from sim.results.run_report import RunReport, Value
     from sim.results.serving import Served
     from sim.spec.scenario import Scenario
     from sim.spec.tasks import TasksSpec
+
+
+SERIAL_BITS = 24
+"""Serial numbers of the tasks of a trace begin at the place of its workload, plus 1, shifted by so much."""
 
 
 def has_tasks(scenario: Scenario) -> bool:
@@ -50,18 +60,39 @@ class Tasks:
         """
         self._world = world
         self._plans = compile_graphs(scenario)
-        self._recorder = TaskRecorder(self._plans.nodes)
+        self._nodes = list(self._plans.nodes)
         ports = {name: EnginePort(service, BITS[planned.compute]) for name, (service, planned) in services.items()}
-        self._player = Player(world, self._plans, ports, self._recorder)
         self.workloads: dict[int, TasksSpec] = {
             index: workload.tasks for index, workload in enumerate(scenario.workloads) if workload.tasks is not None
         }
         self._check()
+        recorded = {index: self._nodes_of(spec) for index, spec in self.workloads.items() if spec.trace is not None}
+        self._recorder = TaskRecorder(tuple(self._nodes))
+        self._player = Player(world, self._plans, ports, self._recorder)
         for index, spec in self.workloads.items():
-            assert spec.graph is not None
-            source = TaskSource(world, self._player, spec, index, self._plans.graphs[spec.graph])
-            source.on_over = partial(on_over, index)
-            source.start()
+            if spec.graph is not None:
+                source = TaskSource(world, self._player, spec, index, self._plans.graphs[spec.graph])
+                source.on_over = partial(on_over, index)
+                source.start()
+            else:
+                assert spec.service is not None
+                traced = TracedTasks(world, ports[spec.service], self._recorder, spec, index, recorded[index])
+                traced.on_over = partial(on_over, index)
+                self._start_trace(traced, spec, ports[spec.service].block_size, (index + 1) << SERIAL_BITS)
+
+    def _nodes_of(self, spec: TasksSpec) -> tuple[NodePlan, NodePlan]:
+        """Add the two nodes that stand for the calls and the tools of a recorded graph."""
+        call = plain_node(len(self._nodes), f"{spec.label}.call", CALL, spec.service or "")
+        tool = plain_node(len(self._nodes) + 1, f"{spec.label}.tool", TOOL, "")
+        self._nodes += [call, tool]
+        return call, tool
+
+    def _start_trace(self, traced: TracedTasks, spec: TasksSpec, block_size: int, first: int) -> None:
+        assert spec.trace is not None
+        trace = open_trace(spec.trace, "agentic")
+        rows = Rows.join(list(trace.chunks()))
+        parents = parents_of(rows, str(trace.path))
+        traced.start(rows, parents, Contents(spec.trace, block_size).of(rows), first)
 
     def _check(self) -> None:
         labels: dict[str, int] = {}
@@ -80,7 +111,7 @@ class Tasks:
         return PlayedTasks(
             recording=self._recorder.close(),
             labels={index: spec.label for index, spec in self.workloads.items()},
-            nodes=self._plans.nodes,
+            nodes=tuple(self._nodes),
             tools=tuple(
                 ToolUse(pool.plan.name, pool.plan.concurrency, pool.calls, pool.failed, pool.busy_s, pool.queued_s)
                 for pool in pools

@@ -171,7 +171,7 @@ class Starts:
         instance = call.holder
         task = instance.task
         finished = call.status == "finished"
-        self._count(task, call, finished=finished)
+        count_call(task, call, call.port, finished=finished)
         task.outstanding -= 1
         run = call.run
         if instance.ended or instance.state[run] != STARTED:
@@ -194,31 +194,6 @@ class Starts:
         instance.segments[run] = (call.answer,)
         judge(instance, run, node, cut=call.cut)
         self.settle(instance, run, OK)
-
-    def _count(self, task: Task, call: Call, *, finished: bool) -> None:
-        """Count tokens and operations of a call, as far as it came."""
-        port = call.port
-        prompt, cached, generated = call.prompt_tokens, call.cached_tokens, call.generated_tokens
-        each, pair, head = port.flop_per_token, port.flop_per_pair, port.flop_per_output
-        assert call.finish_s is not None
-        task.model_s += call.finish_s - call.arrival_s
-        if not generated:  # it was given up before its prompt was read, or while it was
-            return
-        more = generated - 1
-        saved = each * cached + pair * (0.5 * cached * (cached + 1))
-        prefill = each * prompt + pair * (0.5 * prompt * (prompt + 1)) + head - saved
-        decode = (each + head) * more + pair * (more * prompt + 0.5 * more * generated)
-        task.prompt_tokens += prompt
-        task.cached_tokens += cached
-        task.cached_flop += saved
-        task.flop16 += prefill + decode - port.narrow_flop * (prompt - cached + more)
-        if finished:
-            task.output_tokens += generated
-            task.prefill_flop += prefill
-            task.decode_flop += decode
-        else:
-            task.wasted_tokens += generated
-            task.wasted_flop += prefill + decode
 
     def start_tool(self, instance: Instance, run: int, node: NodePlan) -> None:
         """Call a tool."""
@@ -276,3 +251,28 @@ class Starts:
         if node.kind == TOOL and isinstance(handle, ToolCall):
             return handle.latency_s
         return total_s
+
+
+def count_call(task: Task, call: Request, port: ServicePort, *, finished: bool) -> None:
+    """Count tokens and operations of a call, as far as it came."""
+    prompt, cached, generated = call.prompt_tokens, call.cached_tokens, call.generated_tokens
+    each, pair, head = port.flop_per_token, port.flop_per_pair, port.flop_per_output
+    assert call.finish_s is not None
+    task.model_s += call.finish_s - call.arrival_s
+    if not generated:  # it was given up before its prompt was read, or while it was
+        return
+    more = generated - 1
+    saved = each * cached + pair * (0.5 * cached * (cached + 1))
+    prefill = each * prompt + pair * (0.5 * prompt * (prompt + 1)) + head - saved
+    decode = (each + head) * more + pair * (more * prompt + 0.5 * more * generated)
+    task.prompt_tokens += prompt
+    task.cached_tokens += cached
+    task.cached_flop += saved
+    task.flop16 += prefill + decode - port.narrow_flop * (prompt - cached + more)
+    if finished:
+        task.output_tokens += generated
+        task.prefill_flop += prefill
+        task.decode_flop += decode
+    else:
+        task.wasted_tokens += generated
+        task.wasted_flop += prefill + decode

@@ -13,7 +13,7 @@ from sim.errors import NotYetError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-NOT_YET = ("policies",)
+NOT_YET: tuple[str, ...] = ()
 
 
 def list_(

@@ -11,7 +11,7 @@ from sim.cli import output
 from sim.errors import NotYetError, UsageError
 
 KINDS = ("training", "cluster", "serving")
-NOT_YET = ("graph", "policy")
+NOT_YET = ("graph",)
 """Kinds of the scenario language that are not built yet."""
 SCHEMA = Path(".flopclock") / "scenario.schema.json"
 """Where the schema is put, from the folder of the file; editors need no network for it, and it fits this version."""
@@ -32,7 +32,10 @@ _RULES = """\
 def new(
     kind: Annotated[
         str,
-        typer.Argument(help="training: a training run. cluster: the same, on your own machine. serving: a service."),
+        typer.Argument(
+            help="training: a training run. cluster: the same, on your own machine. serving: a service. "
+            "policy: a scheduling policy in Python, with its test."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="File to write; - for stdout. KIND.yaml without it.")
@@ -45,6 +48,9 @@ def new(
     Every key stands in it, with its meaning, its unit, its default and where the default comes from. Beside it, in
     .flopclock, the schema is put by which editors check and complete it.
     """
+    if kind == "policy":
+        _new_policy(out or Path("my_policy.py"), force=force, json=json)
+        return
     _check(kind)
     path = out or Path(f"{kind}.yaml")
     text = template(kind)
@@ -62,6 +68,29 @@ def new(
         output.write_json({"kind": kind, "written": [str(path), str(schema)], "next": commands})
         return
     output.write(f"wrote {path}, and {schema} for editors")
+    for command in commands:
+        output.write(f"next: {output.styled(command, output.CYAN)}")
+
+
+def _new_policy(path: Path, *, force: bool, json: bool) -> None:
+    """Write a policy that works, with its test; the file is Python, so no schema stands beside it."""
+    from importlib.resources import files
+
+    from sim.cli.files import check_writable, write_whole
+
+    text = (files("sim.cli") / "templates" / "policy.py.txt").read_text(encoding="utf-8")
+    if str(path) == "-":
+        output.write(text.rstrip("\n"))
+        return
+    if not path.stem.isidentifier():
+        raise UsageError("Python imports the file by its name", str(path), "sim new policy", "-o my_policy.py")
+    check_writable(path, force=force)
+    write_whole(path, text.replace("my_policy", path.stem), force=force)
+    commands = [f"pytest {_quoted(path)}", "sim run SCENARIO.yaml --allow-code"]
+    if json:
+        output.write_json({"kind": "policy", "written": [str(path)], "next": commands})
+        return
+    output.write(f"wrote {path}")
     for command in commands:
         output.write(f"next: {output.styled(command, output.CYAN)}")
 
@@ -89,11 +118,12 @@ def _check(kind: str) -> None:
     if kind in KINDS:
         return
     if kind in NOT_YET:
-        raise NotYetError(f"sim new {kind} is not built yet", mend=f"one of {output.either(KINDS)}")
+        raise NotYetError(f"sim new {kind} is not built yet", mend=f"one of {output.either((*KINDS, 'policy'))}")
     from difflib import get_close_matches
 
-    near = get_close_matches(kind.lower(), KINDS, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]}?" if near else f"one of {output.either(KINDS)}"
+    kinds = (*KINDS, "policy")
+    near = get_close_matches(kind.lower(), kinds, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]}?" if near else f"one of {output.either(kinds)}"
     raise UsageError("there is no such kind of file", value=kind, where="sim new", mend=mend)
 
 

@@ -61,6 +61,10 @@ def names_of(kind: str) -> tuple[str, ...]:
     """Give the names of the entries of a kind without reading them."""
     from sim.spec import catalog
 
+    if kind == "policies":
+        from sim.engine.cluster.registry import names
+
+        return names()
     return tuple(scenario_files()) if kind == "scenarios" else catalog.names(kind)
 
 
@@ -177,6 +181,15 @@ KINDS: Mapping[str, Kind] = {
             _TITLE,
         ),
         f"Counted from the shape; active: what a token multiplies with. 1k is 1024.\n{_SEE}",
+    ),
+    "policies": Kind(
+        "scheduling policies: which job gets devices next",
+        (
+            _NAME,
+            Column("what it does", "summary", right=False, folds=True),
+            Column("claims", "claims", ", ".join, right=False, wide=True),
+        ),
+        "policy: NAME in a scenario. sim new policy writes one, with its test.",
     ),
     "profiles": Kind(
         "training frameworks: overlap, host time, memory",
@@ -382,6 +395,15 @@ def _models() -> list[Row]:
     return sorted(rows, key=lambda row: (str(row["family"]).lower(), str(row["released"]), row["parameters"]))
 
 
+def _policies() -> list[Row]:
+    from sim.engine.cluster.registry import policies
+
+    return [
+        {"name": name, "summary": policy.summary, "source": policy.source, "claims": sorted(policy.claims)}
+        for name, policy in policies().items()
+    ]
+
+
 def _profiles() -> list[Row]:
     from sim.spec import catalog
 
@@ -473,6 +495,7 @@ _READERS: Mapping[str, Callable[[], list[Row]]] = {
     "fabrics": _fabrics,
     "clusters": _clusters,
     "models": _models,
+    "policies": _policies,
     "profiles": _profiles,
     "engines": _engines,
     "kernels": _kernels,

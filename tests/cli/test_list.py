@@ -83,7 +83,7 @@ def test_singular_is_understood() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "mend"),
-    [("modles", "did you mean models"), ("policies", "one of accelerators"), ("xyzzy", "one of accelerators")],
+    [("modles", "did you mean models"), ("xyzzy", "one of accelerators")],
 )
 def test_an_unknown_kind_is_named(kind: str, mend: str) -> None:
     outcome = call("list", kind)

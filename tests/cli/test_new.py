@@ -236,7 +236,7 @@ def test_what_is_not_built_yet(kind: str) -> None:
 
 def test_slips_and_places_that_do_not_take_a_file(tmp_path: Path) -> None:
     assert "did you mean training?" in call("new", "trainig").stderr
-    assert "one of training, cluster or serving" in call("new", "zzz").stderr
+    assert "one of training, cluster, serving or policy" in call("new", "zzz").stderr
     assert "no such folder" in call("new", "training", "-o", str(tmp_path / "no" / "x.yaml")).stderr
     (tmp_path / ".flopclock").write_text("a file", encoding="utf-8")
     refused = call("new", "training", "-o", str(tmp_path / "x.yaml"))

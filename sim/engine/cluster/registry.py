@@ -35,6 +35,11 @@ NAMES = tuple(_OURS)
 """Policies of our own."""
 
 
+def names() -> tuple[str, ...]:
+    """Give the names of all policies that are installed, without importing them."""
+    return tuple(dict.fromkeys([*NAMES, *_announced()]))
+
+
 def policies() -> dict[str, type[Policy]]:
     """Give every policy that is installed, our own first."""
     found = {name: find(name) for name in NAMES}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.engine.ledger import ConservationError
+from sim.engine.ledger import TOLERANCE, ConservationError
 from sim.engine.serving.histogram import Distribution
 from sim.engine.serving.recording import ServiceRecording, Timeline
 from sim.engine.serving.request import STATUSES
@@ -145,6 +145,9 @@ def _device_seconds(group: Group, now_s: float, drafted_flop: float) -> dict[str
     host_s = meter.iterations * plan.cost.host_s
     exposed_s = meter.communication
     starting_s, down_s = group.seconds["starting"], group.seconds["down"]
+    idle_s = held_s - meter.busy_s - group.lost_s - starting_s - down_s
+    if abs(idle_s) <= TOLERANCE * held_s:
+        idle_s = 0.0  # what is left of sums of many iterations
     seconds = {
         "useful compute": useful_s,
         "kernel inefficiency": meter.busy_s - useful_s - host_s - exposed_s,
@@ -153,7 +156,7 @@ def _device_seconds(group: Group, now_s: float, drafted_flop: float) -> dict[str
         "lost work": group.lost_s,
         "restart": starting_s,
         "waiting for repair": down_s,
-        "waiting for input": held_s - meter.busy_s - group.lost_s - starting_s - down_s,
+        "waiting for input": idle_s,
     }
     return {name: plan.devices * amount for name, amount in seconds.items() if amount}
 

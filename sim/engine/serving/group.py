@@ -92,10 +92,10 @@ class Group:
             self.notify_all(sequence)
             return True
         loads = self.loads
-        place = self.router.choose(sequence.request, loads) if min(loads) < AWAY else -1
-        if place < 0:
+        if min(loads) >= AWAY:
             self.parked.append(sequence)
             return True
+        place = self.router.choose(sequence.request, loads) if len(loads) > 1 else 0
         replica = self.replicas[place]
         waiting = replica.scheduler.waiting
         if limit is not None and len(waiting) - self._room(replica) >= limit:

@@ -114,7 +114,8 @@ class Replica:
     def _ring(self) -> None:
         """Carry out what was planned and plan on, without a wake-up as long as nothing else can happen before."""
         skip_to, jump = self._world.skip_to, self._jump
-        self._now_s = self._world.now_s
+        if not jump.count:
+            self._now_s = self._world.now_s
         while True:
             handed_back = bool(jump.count) and self._carry_out()
             if not self._plan():
@@ -199,7 +200,7 @@ class Replica:
             jump.step_s,
             jump.count,
             decodes * scheduler.width,
-            scheduler.batch.pairs() if decodes else 0,
+            0 if not decodes else scheduler.batch.context if scheduler.width == 1 else scheduler.batch.pairs(),
             scheduler.prefill_tokens,
             scheduler.prefill_pairs,
             len(scheduler.chunks),

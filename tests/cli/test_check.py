@@ -77,7 +77,7 @@ def test_set_is_checked_too() -> None:
         ("cluster.failure_rate=1/s", 4, "never finishes"),
         ("cluster.accelerator=h100", 2, "did you mean"),
         ("workloads.0.training.precision=fp4", 2, "must be 'bf16', 'fp16', 'fp8'"),
-        ("policy=first", 2, "fifo"),
+        ("policy=first", 2, "no such policy"),
         ("pools={a: 4}", 2, "not built yet"),
         ("workloads.0.training.budget=1e26 GB", 2, "write it like"),
         ("workloads.0.training.plan={tp: 7}", 4, "no parallel layout is legal"),

@@ -32,10 +32,17 @@ def check_scenario(scenario: Scenario, *, allow_code: bool = False) -> Checked:
         SimError: what running it would raise before its clock starts.
 
     """
-    player(scenario, allow_code=allow_code)  # refuses mixtures that cannot be played
+    player(scenario, allow_code=allow_code)  # refuses what cannot be played
+    kinds = {workload.kind for workload in scenario.workloads}
+    jobs = scenario
+    sections: list[Section] = []
     if scenario.services:
-        return Checked(scenario.name, tuple(_services(scenario)))
-    return Checked(scenario.name, tuple(_jobs(scenario, allow_code=allow_code)))
+        sections += _services(scenario)
+        if kinds & {"jobs", "training"}:
+            jobs = importlib.import_module("sim.study.shared").jobs_part(scenario)
+    if kinds & {"jobs", "training"}:
+        sections += _jobs(jobs, allow_code=allow_code)
+    return Checked(scenario.name, tuple(sections))
 
 
 def _services(scenario: Scenario) -> Iterator[Section]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sim.errors import NotYetError
+from sim.errors import ScenarioError
 from sim.results import words
 from sim.results.report import Report, fold
 from sim.results.run_report import RunReport, gather
@@ -64,22 +64,25 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
     """Give the function that plays scenarios of this kind once.
 
     Raises:
-        NotYetError: workloads of this mixture cannot share a cluster yet.
+        ScenarioError: requests or tasks without a service to go to.
 
     """
-    serving = scenario.services or scenario.tools or scenario.graphs
-    if not serving and all(workload.kind in ("jobs", "training") for workload in scenario.workloads):
-        cluster = importlib.import_module("sim.study.cluster")  # others need no policies
-        return partial(cluster.play_cluster, allow_code=allow_code)
-    kinds = ", ".join(dict.fromkeys(workload.kind for workload in scenario.workloads))
-    if set(kinds.split(", ")) <= {"requests", "tasks"}:
+    kinds = {workload.kind for workload in scenario.workloads}
+    on_services, on_devices = kinds & {"requests", "tasks"}, kinds & {"jobs", "training"}
+    if on_services and on_devices:
+        shared = importlib.import_module("sim.study.shared")
+        return partial(shared.play_shared, allow_code=allow_code)
+    if on_services:
         return play_serving
-    raise NotYetError(
-        "this mixture of workloads cannot be played yet",
-        value=kinds,
-        where="workloads",
-        mend="requests and tasks on services, or jobs and training runs on a cluster",
-    )
+    if scenario.services:
+        raise ScenarioError(
+            "nothing is sent to the services",
+            value=", ".join(scenario.services),
+            where="workloads",
+            mend="a workload of requests or tasks, or leave out services",
+        )
+    cluster = importlib.import_module("sim.study.cluster")  # others need no policies
+    return partial(cluster.play_cluster, allow_code=allow_code)
 
 
 def _run_training(scenario: Scenario, seeds: int) -> Report:

@@ -26,7 +26,7 @@ def howfast(
     in_: Annotated[str | None, typer.Option("--in", help="Tokens of a prompt (1024).", rich_help_panel="Load")] = None,
     out: Annotated[str | None, _option("Tokens of an answer (256).", "Load")] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Requests at a time.", min=1, max=1_000_000, rich_help_panel="Load")
+        int | None, typer.Option(help="Requests at a time.", min=1, max=4096, rich_help_panel="Load")
     ] = None,
     rate: Annotated[str | None, _option("Requests per time, such as 5/s, instead of a concurrency.", "Load")] = None,
     engine: Annotated[str | None, _option("Engine profile of the catalogue (vllm-v1).")] = None,
@@ -125,7 +125,7 @@ def draw(answer: ServingAnswer, *, everything: bool = False) -> None:
     if len(answer.candidates) > 1:
         _candidates(answer.candidates)
     for note in answer.notes:
-        output.write(output.wrapped(note, "  "))
+        output.write(output.wrapped(note, "Note: "))
     plan = answer.plan
     head = f"{plan['engine']}, weights {plan['weights']}, cache {plan['kv']} of {plan['kv_tokens']:,} tokens a replica"
     budget = f"up to {plan['max_sequences']:,} sequences and {plan['token_budget']:,} tokens an iteration"

@@ -9,7 +9,7 @@ from sim.results.answer import SCHEMA_VERSION, unit
 from sim.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sim.plan.resolve import ResolvedCluster
     from sim.plan.services import PlannedService
@@ -87,6 +87,7 @@ class ServingAnswer:
         following: str,
         *,
         assumptions: tuple[Assumption, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> ServingAnswer:
         """Answer how fast it is."""
         devices = replicas * planned.plan.devices
@@ -100,6 +101,7 @@ class ServingAnswer:
             assumptions=assumptions,
             next=(following,),
             seed=seed,
+            notes=notes,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,10 +198,12 @@ def _sentence(
             f"{first.shown('ttft_s.p50')} and then {_per_s(first)}; {last.concurrency:,} at a time get "
             f"{last.shown('output_tokens_per_s')} in all{cost}."
         )
+    gap = last.shown("tpot_s.p50")
+    further = f", then one every {gap}" if gap else ""
     load = f"{show(last.rate_per_s, 'per_s')}" if last.rate_per_s is not None else f"{last.concurrency:,} at a time"
     return (
         f"{subject}, {load}, {lengths_told(requests)}: first token after {last.shown('ttft_s.p50')} "
-        f"(p99 {last.shown('ttft_s.p99')}), then one every {last.shown('tpot_s.p50')}; "
+        f"(p99 {last.shown('ttft_s.p99')}){further}; "
         f"{last.shown('output_tokens_per_s')} in all{cost}."
     )
 
@@ -207,8 +211,3 @@ def _sentence(
 def _per_s(point: LoadPoint) -> str:
     tpot = point.figures.get("tpot_s.p50")
     return "no more" if tpot is None or not tpot.value else f"{1 / tpot.value:.3g} a second"
-
-
-def by_name(points: Sequence[LoadPoint], name: str) -> Mapping[int, float]:
-    """Give one figure of each point, by its concurrency."""
-    return {point.concurrency or 0: point.figures[name].value for point in points if name in point.figures}

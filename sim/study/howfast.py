@@ -8,7 +8,7 @@ from sim.errors import UsageError
 from sim.results.serving import values
 from sim.results.serving_answer import LoadPoint, ServingAnswer
 from sim.spec.arrivals import ArrivalsSpec, ClosedLoop
-from sim.study.serving_question import SERVICE, ask, assumed, one_request_s, play_load
+from sim.study.serving_question import SERVICE, ask, assumed, grows, one_request_s, play_load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,9 @@ LEAST_OPEN = 1000
 """Requests of a run at a rate: its 99th percentile hangs on few of them."""
 WAVES = 4
 """Times that each of the concurrent places is answered, after one round that is not measured."""
+OVERLOADED = (
+    "More requests come than are answered: they wait longer and longer, so the times are those of this run alone."
+)
 ROUNDS = 20
 """Length of an open run in times of a request that is alone, a tenth of it before measuring."""
 
@@ -57,13 +60,13 @@ def howfast(
     if concurrency is not None and rate is not None:
         raise UsageError("a load is a concurrency or a rate", f"{concurrency} and {rate}", mend="give one of them")
     asked = ask(model, on, options or {}, rate=rate, flags=flags)
-    alone_s = one_request_s(asked, seed)
+    alone_s, notes = one_request_s(asked, seed), list[str]()
     if rate is not None:
-        points = [_point(asked, None, _open(asked, alone_s), seed)]
+        points = [_point(asked, None, _open(asked, alone_s), seed, notes)]
     else:
         room = asked.planned.plan.max_sequences * asked.replicas
         wanted = [concurrency] if concurrency is not None else [each for each in CONCURRENCIES if each <= room]
-        points = [_point(asked, each, _closed(asked, each, seed), seed) for each in wanted]
+        points = [_point(asked, each, _closed(asked, each, seed), seed, notes) for each in wanted]
     return ServingAnswer.of(
         asked.planned,
         asked.cluster,
@@ -73,6 +76,7 @@ def howfast(
         seed,
         _next(asked),
         assumptions=assumed(asked),
+        notes=tuple(notes),
     )
 
 
@@ -99,9 +103,11 @@ def _open(asked: Asked, alone_s: float) -> RequestsSpec:
     return asked.requests.model_copy(update={"count": count, "warm_up": warm_up_s})
 
 
-def _point(asked: Asked, concurrency: int | None, requests: RequestsSpec, seed: int) -> LoadPoint:
+def _point(asked: Asked, concurrency: int | None, requests: RequestsSpec, seed: int, notes: list[str]) -> LoadPoint:
     served = play_load(asked, asked.replicas, requests, seed)
     rate = None if concurrency is not None or requests.arrivals is None else requests.arrivals.rate_per_s
+    if concurrency is None and grows(served):
+        notes.append(OVERLOADED)
     figures = {name.removeprefix(f"{SERVICE}."): value for name, value in values(served).items()}
     return LoadPoint(concurrency, rate, figures)
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sim import units
 from sim.errors import InfeasibleError, UnitError, UsageError
 from sim.plan.services import plan_service
@@ -17,7 +15,7 @@ from sim.results.serving_answer import Candidate, LoadPoint, ServingAnswer, layo
 from sim.spec.arrivals import ArrivalsSpec
 from sim.spec.service import ServingLayout
 from sim.study.question_scenario import is_cluster
-from sim.study.serving_question import SERVICE, Asked, ask, assumed, one_request_s, play_load
+from sim.study.serving_question import SERVICE, Asked, ask, assumed, grows, one_request_s, play_load
 from sim.units import show
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ OVERLOADED = 0.5
 """Share of the replicas that saturation asks for, below which nothing is played: they would fall behind for ever."""
 STEP = 1.5
 """Growth of the number of replicas while they are too few."""
-GROWTH = 2.0
-"""A service whose requests wait so much longer in the last quarter of a run than in the first is overloaded."""
 
 
 def howmany_serve(
@@ -171,22 +167,13 @@ class _Search:
             found = figures.get(f"{SERVICE}.{LIMITS[name]}")
             if found is not None and found.value > limit_s:
                 told.append(f"{_noun(name)} {found.shown}, limit {show(limit_s, 'second')}")
-        if not told and not alone and _grows(served):
+        if not told and not alone and grows(served):
             told.append("requests wait longer and longer")
         return " and ".join(told)
 
 
 def _many(replicas: int) -> str:
     return "one replica" if replicas == 1 else f"{replicas:,} replicas"
-
-
-def _grows(served: Served) -> bool:
-    rows = served.fold.rows()
-    if rows is None or len(rows) < LEAST_REQUESTS:
-        return False
-    wait_s = rows.first_token_s - rows.arrival_s
-    quarter = len(rows) // 4
-    return bool(np.nanmean(wait_s[-quarter:]) > GROWTH * np.nanmean(wait_s[:quarter]))
 
 
 def _layouts(asked: Asked) -> Iterator[Asked]:

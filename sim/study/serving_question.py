@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim.engine.world import World
 from sim.errors import InfeasibleError, UsageError
 from sim.plan.resolve import resolve_cluster
@@ -31,6 +33,11 @@ SERVICE = "serving"
 ANY_COUNT = 4096
 """Devices that a replica may choose from where the question names an accelerator alone."""
 USUAL_IN, USUAL_OUT = 1024, 256
+
+GROWTH = 2.0
+"""A service whose requests wait so much longer in the last quarter of a run than in the first is overloaded."""
+LEAST_JUDGED = 1000
+"""Requests of a run that is judged by that."""
 
 _SERVICE, _REQUESTS = f"services.{SERVICE}", "workloads.0.requests"
 OPTIONS: dict[str, tuple[str, str]] = {
@@ -109,6 +116,7 @@ def ask(model: str, on: str, options: Mapping[str, str], *, rate: str | None = N
     planned = plan_service(SERVICE, scenario.services[SERVICE], cluster)
     requests_spec = scenario.workloads[0].requests
     assert requests_spec is not None
+    _refuse_beyond_the_window(planned, requests_spec, flags=flags)
     replicas = cluster.spec.count // planned.plan.devices if is_cluster(on) else 1
     if replicas < 1:
         raise InfeasibleError(
@@ -118,6 +126,15 @@ def ask(model: str, on: str, options: Mapping[str, str], *, rate: str | None = N
             mend=f"{planned.plan.devices}x{cluster.accelerator.name}, or narrower weights (--precision fp8)",
         )
     return Asked(model, on, dict(options), planned, cluster, requests_spec, replicas)
+
+
+def _refuse_beyond_the_window(planned: PlannedService, requests: RequestsSpec, *, flags: bool) -> None:
+    window, lengths = planned.model.max_positions, (requests.input, requests.output)
+    tokens = sum(each.values[0] for each in lengths if each is not None and each.is_fixed)
+    if window is not None and tokens > window:
+        where = "--in and --out" if flags else "in and out"
+        rule = f"{planned.model.name} takes {window:,} tokens at most, prompt and answer together"
+        raise UsageError(rule, f"{tokens:,.0f} tokens", where, "shorter requests, or a model with a longer window")
 
 
 def play_load(asked: Asked, replicas: int, requests: RequestsSpec, seed: int) -> Served:
@@ -152,6 +169,16 @@ def one_request_s(asked: Asked, seed: int) -> float:
             mend="shorter requests, more devices to a replica (--tp), or a narrower cache (--kv fp8)",
         )
     return mean_s
+
+
+def grows(served: Served) -> bool:
+    """Tell whether requests wait longer and longer: more come than are answered."""
+    rows = served.fold.rows()
+    if rows is None or len(rows) < LEAST_JUDGED:
+        return False
+    wait_s = rows.first_token_s - rows.arrival_s
+    quarter = len(rows) // 4
+    return bool(np.nanmean(wait_s[-quarter:]) > GROWTH * np.nanmean(wait_s[:quarter]))
 
 
 def assumed(asked: Asked) -> tuple[Assumption, ...]:

@@ -81,7 +81,13 @@ def test_the_text_says_what_json_says() -> None:
         (["llama-3.1-8b", "h100-sxm", "--engine", "x"], 2, "no such name"),
         (["llama-3.1-8b", "h100-sxm", "--rate", "5/s", "--concurrency", "4"], 2, "a concurrency or a rate"),
         (["llama-3.1-8b", "h100-sxm", "--concurrency", "0"], 2, "--concurrency"),
-        (["llama-3.1-8b", "l40s", "--in", "90000000"], 4, "longer than the cache"),
+        (["llama-3.1-8b", "l40s", "--in", "90000000"], 2, "takes 131,072 tokens at most"),
+        (
+            ["llama-3.1-70b", "2xh100-sxm", "--in", "100000", "--precision", "fp8", "--tp", "1"],
+            4,
+            "longer than the cache",
+        ),
+        (["llama-3.1-8b", "h100-sxm", "--concurrency", "5000"], 2, "--concurrency"),
     ],
 )
 def test_refusals(words: list[str], code: int, said: str) -> None:
@@ -90,6 +96,23 @@ def test_refusals(words: list[str], code: int, said: str) -> None:
     assert said in outcome.stderr
     as_json = call("howfast", *words, "--json")
     assert as_json.exit_code == code
+
+
+def test_a_request_longer_than_the_cache() -> None:
+    outcome = call("howfast", "llama-3.1-8b", "rtx-4090", "--in", "100000", "--out", "9")
+    assert outcome.exit_code == 4
+    assert "longer than the cache" in outcome.stderr
+
+
+def test_an_overload_is_said() -> None:
+    words = ["howfast", "llama-3.1-8b", "h100-sxm", "--in", "2000", "--out", "100", "--rate"]
+    assert asked(*words, "1e4/s")["notes"]
+    assert not asked(*words, "2/s")["notes"]
+
+
+def test_one_token_has_no_next() -> None:
+    text = call("howfast", "llama-3.1-8b", "h100-sxm", "--out", "1", "--concurrency", "2").stdout
+    assert "then one every" not in text
 
 
 SERVE = [

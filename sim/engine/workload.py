@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from hashlib import blake2b
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,10 @@ class Player:
         self.outstanding = 0
         self.coming = True
         """Whether requests may still come."""
+        self.window = math.inf
+        """Tokens that the model takes at most, prompt and answer together."""
+        self.beyond_window = 0
+        """Requests that are longer; they are served as if the window were wider."""
         self.on_over: Callable[[], None] = _nobody_cares
         """Called when the last request is answered; perhaps more than once."""
         self._submit = submit
@@ -66,6 +72,8 @@ class Player:
             self._priority,
             self._time_out_s,
         )
+        if prompt_tokens + output_tokens > self.window:
+            self.beyond_window += 1
         self.submitted += 1
         self.outstanding += 1
         self._submit(request, self.answered)
@@ -236,6 +244,8 @@ class Contents:
         self._block_size = block_size
         self._prefix_tokens = prefix_tokens
         self._heads: dict[int, Blocks] = {}
+        # Numbers of one trace are far from those of another.
+        self._base = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") << ID_BITS
 
     def of(self, rows: Rows) -> Iterable[Blocks]:
         """Give the content ids of the full blocks of each prompt."""
@@ -259,4 +269,8 @@ class Contents:
         each, rest = divmod(HASHED_TOKENS, self._block_size)
         if rest:
             return chain([(f"{self._name}/{found}", HASHED_TOKENS) for found in ids], self._block_size)[:full]
-        return tuple([(self._name, found * each + place) for found in ids for place in range(each)][:full])
+        blocks: list[int] = []
+        for found in ids:
+            start = self._base + found * each
+            blocks.extend(range(start, start + each))
+        return tuple(blocks[:full])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def play_serving(scenario: Scenario) -> RunReport:
     left = set(workloads)
     for index, player in zip(workloads, players, strict=True):
         player.on_over = partial(left.discard, index)
+        player.window = planned[workloads[index].service].model.max_positions or math.inf
     tasks = None
     if has_tasks(scenario):
         services = {name: (each.service, each.planned) for name, each in running.items()}
@@ -83,6 +85,12 @@ def play_serving(scenario: Scenario) -> RunReport:
         f"{spec.label}: {trace.left_out:,} requests of the trace failed when it was recorded and are left out"
         for index, spec in workloads.items()
         if (trace := traces.get(index)) is not None and trace.left_out
+    ]
+    notes += [
+        f"{player.spec.label}: {player.beyond_window:,} requests are longer than the {player.window:,} tokens that the "
+        "model takes; they are served as if it took them"
+        for player in players
+        if player.beyond_window
     ]
     told = report(scenario, cluster, served, accounts, list(planned.values()), notes)
     return told if tasks is None else with_tasks(told, tasks.close(served))

@@ -340,3 +340,20 @@ def test_the_cache_goes_over_the_fabric_between_nodes() -> None:
     # 30,000 tokens of 131,072 B: 3.9 GB at 450 GB/s or at 50 GB/s.
     more = value(far, "chat.e2e_s.mean") - value(near, "chat.e2e_s.mean")
     assert more == pytest.approx(30_000 * 131_072 * (1 / 50e9 - 1 / 450e9), rel=0.4)
+
+
+def test_requests_beyond_the_window_of_the_model_are_told() -> None:
+    """The trained window is no limit of an engine's memory, so they are served, and said."""
+    long = "arrivals: {at_once: 2}, input: 7900 tokens, output: 500 tokens"
+    report = play(f"{{requests: {{service: chat, {long}}}}}", "chat: {model: llama-3-8b}")
+    assert any("longer than the 8,192 tokens" in each for each in report.missing)
+    assert not play().missing
+
+
+def test_a_trace_of_hashes_shares_its_heads(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = {"timestamp": 0, "input_length": 1536, "output_length": 4, "hash_ids": [1, 2, 3]}
+    rows_of = [row | {"timestamp": 1000 * place, "hash_ids": [1, 2, 10 + place]} for place in range(5)]
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in rows_of))
+    table = rows(play(f"{{requests: {{service: chat, trace: {path}}}}}"))
+    assert table["cached_tokens"].tolist() == [0, 1024, 1024, 1024, 1024]

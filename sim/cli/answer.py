@@ -1,4 +1,4 @@
-"""Draw an answer on the terminal: 80 columns and 45 lines, from the sentence down to the next command."""
+"""Draw an answer on the terminal: 80 columns and 40 lines, from the sentence down to the next command."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 LABEL = 14
 BAR = 20
-HEIGHT = 44
-"""Lines of a screen of 45, with one for the prompt."""
+HEIGHT = 39
+"""Lines of a screen of 40, with one for the prompt."""
 
 
 class Detail(NamedTuple):
@@ -25,9 +25,17 @@ class Detail(NamedTuple):
     smallest_share: float
     """Parts below it are drawn as one line, "other"; JSON has each."""
     levers: int
+    assumptions: int
 
 
-DETAILS = (Detail(0.004, 5), Detail(0.006, 4), Detail(0.012, 3), Detail(0.025, 2), Detail(0.05, 1))
+DETAILS = (
+    Detail(0.004, 5, 8),
+    Detail(0.006, 4, 8),
+    Detail(0.012, 3, 3),
+    Detail(0.018, 2, 3),
+    Detail(0.025, 2, 2),
+    Detail(0.05, 1, 1),
+)
 """The first one with which the answer fits on the screen is taken."""
 LARGE = 1e6
 """From here on columns are written with exponents."""
@@ -72,7 +80,7 @@ def _lines(answer: Answer, detail: Detail, *, everything: bool) -> Iterator[str]
     yield from _labelled("Model", _model(answer))
     yield from _labelled("Layout", _layout(answer))
     yield from _levers(answer, detail.levers)
-    yield from _assumptions(answer, everything=everything)
+    yield from _assumptions(answer, detail.assumptions, everything=everything)
     thumb = f"6ND over peak x 0.4 says {duration(answer.rule_of_thumb_s)}"
     yield from _labelled("Rule of thumb", thumb)
     for command in answer.next:
@@ -218,9 +226,10 @@ def _levers(answer: Answer, most: int) -> Iterator[str]:
         yield from _labelled("Levers" if index == 0 else "", text)
 
 
-def _assumptions(answer: Answer, *, everything: bool) -> Iterator[str]:
+def _assumptions(answer: Answer, most: int, *, everything: bool) -> Iterator[str]:
     shown = [row for row in answer.assumptions if everything or row.path in FIRST_ASSUMPTIONS]
     shown = [row for row in shown if everything or row.path != "training.plan"]
+    shown = shown if everything else shown[:most]
     hidden = len(answer.assumptions) - len(shown)
     for index, row in enumerate(shown):
         label = "Assumed" if index == 0 else ""

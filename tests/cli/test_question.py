@@ -13,7 +13,7 @@ from sim.study.question_scenario import OPTIONS
 from tests.helpers.command import call, printed, spawn
 
 SMALL = ("1e22", "256xh100-sxm", "--seeds", "2")
-WIDTH, HEIGHT = 80, 45
+WIDTH, HEIGHT = 80, 40
 ESCAPE = "\x1b"
 QUESTIONS = [
     ("howlong", "1e26", "24576xh100-sxm"),

@@ -169,12 +169,14 @@ def choices(annotation: object) -> tuple[str, ...]:
 
 
 def is_absent_record(field: FieldInfo) -> bool:
-    """Tell whether a field holds a record or, where it is not given, nothing: another kind of workload, say."""
+    """Tell whether a field holds a record or a list and, where it is not given, nothing: another kind of workload."""
     if field.default is not None:
         return False
     inner = [argument for argument in get_args(field.annotation) if argument is not type(None)]
     kinds = [get_args(each)[0] if hasattr(each, "__metadata__") else each for each in inner]
-    return len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], FrozenModel)
+    if len(kinds) != 1:
+        return False
+    return get_origin(kinds[0]) is tuple or (isinstance(kinds[0], type) and issubclass(kinds[0], FrozenModel))
 
 
 def _units(dimension: str) -> list[str]:

@@ -8,17 +8,16 @@ from typing import Annotated
 import typer
 
 from sim.cli import output
-from sim.errors import NotYetError, UsageError
+from sim.errors import UsageError
 
-KINDS = ("training", "cluster", "serving")
-NOT_YET = ("graph",)
-"""Kinds of the scenario language that are not built yet."""
+KINDS = ("training", "cluster", "serving", "graph")
 SCHEMA = Path(".flopclock") / "scenario.schema.json"
 """Where the schema is put, from the folder of the file; editors need no network for it, and it fits this version."""
 MODELINE = f"# yaml-language-server: $schema={SCHEMA.as_posix()}"
 _HEADERS = {
     "training": "A training run, from sim new training.",
     "cluster": "A training run on a cluster of your own, from sim new cluster: its chip, its node and its network.",
+    "graph": "Tasks of several model calls and tools, from sim new graph; docs/graphs.md says what a node may be.",
     "serving": "A service and the requests to it, from sim new serving. Recorded requests instead: trace: FILE.",
 }
 _SOURCES = """\
@@ -33,7 +32,7 @@ def new(
     kind: Annotated[
         str,
         typer.Argument(
-            help="training: a training run. cluster: the same, on your own machine. serving: a service. "
+            help="training: a training run. cluster: the same, on your own machine. serving: a service. graph: tasks. "
             "policy: a scheduling policy in Python, with its test."
         ),
     ],
@@ -117,8 +116,6 @@ def _check(kind: str) -> None:
     """Refuse a kind that there is not."""
     if kind in KINDS:
         return
-    if kind in NOT_YET:
-        raise NotYetError(f"sim new {kind} is not built yet", mend=f"one of {output.either((*KINDS, 'policy'))}")
     from difflib import get_close_matches
 
     kinds = (*KINDS, "policy")

@@ -175,7 +175,7 @@ def compile_graphs(scenario: Scenario) -> GraphPlans:
     """
     check_graphs(scenario)
     tools = {
-        name: ToolPlan(name, varies(tool.latency), tool.concurrency, tool.fails, tool.price)
+        name: ToolPlan(name, varies(tool.latency), tool.concurrency, tool.fails, tool.price_per_call)
         for name, tool in scenario.tools.items()
     }
     return _Compiler(scenario).compile(tools)

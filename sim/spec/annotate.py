@@ -65,6 +65,8 @@ class _Writer:
         """Write one record: each key of its schema, given or not; bare leaves out comments and defaults."""
         model = next((found for found in models_at(self.schema, at) if set(data) <= set(found.model_fields)), None)
         if model is None or bare:
+            # What a node may say hangs on its kind, so graphs are written as they are.
+            bare = bare or any(found.model_config.get("extra") == "allow" for found in models_at(self.schema, at))
             return [line for key, value in data.items() for line in self._given(key, value, at, indent, bare=bare)]
         lines: list[str] = []
         for key, field in model.model_fields.items():

@@ -59,8 +59,8 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
             at: Path = ("workloads", index, "tasks")
             if tasks.graph is not None:
                 yield from _unknown(tasks.graph, scenario.graphs, "graph", (*at, "graph"))
-            if tasks.service is not None:
-                yield from _unknown(tasks.service, scenario.services, "service", (*at, "service"))
+            if tasks.trace is not None:
+                yield from _unknown(tasks.trace.service, scenario.services, "service", (*at, "trace", "service"))
     sound = True
     for name, graph in scenario.graphs.items():
         for problem in _names(scenario, name, graph):

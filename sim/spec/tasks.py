@@ -18,6 +18,15 @@ USUAL_DURATION_S = 600.0
 """Time for which tasks arrive where neither count nor duration is given."""
 
 
+class TaskTrace(FrozenModel):
+    """A file of recorded graphs, and who answers their calls."""
+
+    file: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Agentic JSONL, with `wait_for` and `tool_wait_ms`; its path begins at the folder of the scenario."""
+    service: Slug
+    """Service that answers the calls."""
+
+
 class TasksSpec(FrozenModel):
     """Tasks that arrive at a graph."""
 
@@ -25,10 +34,8 @@ class TasksSpec(FrozenModel):
     """Name of the workload in tables; that of the graph where none is given."""
     graph: Slug | None = None
     """Graph that each task runs."""
-    trace: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """File of recorded graphs (agentic JSONL: `wait_for`, `tool_wait_ms`) instead of a graph."""
-    service: Slug | None = None
-    """Service that answers the calls of a trace."""
+    trace: TaskTrace | None = None
+    """Recorded graphs instead of a graph: {file, service}."""
     arrivals: Arrivals | None = None
     """When tasks come, as for requests; all at the beginning where only a count is given."""
     count: PositiveCount | None = None
@@ -59,28 +66,25 @@ class TasksSpec(FrozenModel):
 
     @field_validator("trace", mode="after")
     @classmethod
-    def _beside_the_scenario(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _beside_the_scenario(cls, value: TaskTrace | None, info: ValidationInfo) -> TaskTrace | None:
         """Let the path of a trace begin at the folder of the file that names it."""
         if value is None or info.context is None or DOCUMENT not in info.context:
             return value
-        if value.startswith("~") or Path(value).is_absolute():
-            return str(Path(value).expanduser())
+        path = Path(value.file).expanduser()
         document, _ = info.context[DOCUMENT]
-        return str(Path(document.name).parent / value) if document.root.source.has_lines else value
+        if not path.is_absolute() and document.root.source.has_lines:
+            path = Path(document.name).parent / path
+        return value.model_copy(update={"file": str(path)})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.graph is None) == (self.trace is None):
             raise refusal("tasks run a graph or a trace: one of both", "", "graph: solve")
         if self.trace is not None:
-            if self.service is None:
-                raise refusal("the calls of a trace go to a service", "no service", "service: NAME")
             beside = [name for name in ("arrivals", "duration", "prefix") if getattr(self, name) is not None]
             if beside:
                 rule = "a trace says when tasks come and what they read"
                 raise refusal(rule, f"{', '.join(beside)} beside trace", f"leave out {' and '.join(beside)}")
-        elif self.service is not None:
-            raise refusal("the nodes of a graph name their services", self.service, "leave out service")
         elif self.arrivals is None and self.count is None:
             raise refusal("tasks need arrivals, or a count of those that are there", "", "arrivals: 2/s or count: 1000")
         at_once = self.arrivals is not None and self.arrivals.at_once is not None

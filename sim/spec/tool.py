@@ -17,5 +17,5 @@ class ToolSpec(FrozenModel):
     """Calls at the same time; more wait in the order in which they came. No limit where none is given."""
     fails: Annotated[Fraction, Field(lt=1)] = 0.0
     """Share of calls that fail after their time; a failed call gives no tokens."""
-    price: Usd = 0.0
+    price_per_call: Usd = 0.0
     """Price of one call."""

@@ -75,24 +75,24 @@ class Tasks:
                 source.on_over = partial(on_over, index)
                 source.start()
             else:
-                assert spec.service is not None
-                traced = TracedTasks(world, ports[spec.service], self._recorder, spec, index, recorded[index])
+                assert spec.trace is not None
+                port = ports[spec.trace.service]
+                traced = TracedTasks(world, port, self._recorder, spec, index, recorded[index])
                 traced.on_over = partial(on_over, index)
-                self._start_trace(traced, spec, ports[spec.service].block_size, (index + 1) << SERIAL_BITS)
+                self._start_trace(traced, spec.trace.file, port.block_size, (index + 1) << SERIAL_BITS)
 
     def _nodes_of(self, spec: TasksSpec) -> tuple[NodePlan, NodePlan]:
         """Add the two nodes that stand for the calls and the tools of a recorded graph."""
-        call = plain_node(len(self._nodes), f"{spec.label}.call", CALL, spec.service or "")
+        call = plain_node(len(self._nodes), f"{spec.label}.call", CALL, spec.trace.service if spec.trace else "")
         tool = plain_node(len(self._nodes) + 1, f"{spec.label}.tool", TOOL, "")
         self._nodes += [call, tool]
         return call, tool
 
-    def _start_trace(self, traced: TracedTasks, spec: TasksSpec, block_size: int, first: int) -> None:
-        assert spec.trace is not None
-        trace = open_trace(spec.trace, "agentic")
+    def _start_trace(self, traced: TracedTasks, file: str, block_size: int, first: int) -> None:
+        trace = open_trace(file, "agentic")
         rows = Rows.join(list(trace.chunks()))
         parents = parents_of(rows, str(trace.path))
-        traced.start(rows, parents, Contents(spec.trace, block_size).of(rows), first)
+        traced.start(rows, parents, Contents(file, block_size).of(rows), first)
 
     def _check(self) -> None:
         labels: dict[str, int] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sim.cli.new import KINDS, MODELINE, NOT_YET, template
+from sim.cli.new import KINDS, MODELINE, template
 from sim.cli.schema import schema_text
 from sim.spec.annotate import annotate, is_absent_record, write_default
 from sim.spec.cluster import ClusterSpec
@@ -21,6 +21,8 @@ from sim.spec.quantity import FrozenModel
 from sim.spec.requests import RequestsSpec
 from sim.spec.scenario import Scenario
 from sim.spec.service import ServiceSpec
+from sim.spec.tasks import TasksSpec
+from sim.spec.tool import ToolSpec
 from sim.spec.workload import CheckpointSpec, TrainingSpec
 from sim.spec.yaml import loads, validate
 from sim.units import parse
@@ -30,11 +32,13 @@ RECORDS: dict[str, tuple[type[FrozenModel], ...]] = {
     "training": (Scenario, ClusterSpec, TrainingSpec, CheckpointSpec),
     "cluster": (Scenario, ClusterSpec, TrainingSpec, CheckpointSpec, Accelerator, Node, Fabric, FabricLevel),
     "serving": (Scenario, ClusterSpec, ServiceSpec, RequestsSpec),
+    "graph": (Scenario, ClusterSpec, ServiceSpec, ToolSpec, TasksSpec),
 }
 DEFAULTED = {
     "training": {"failure_rate", "restart", "spares", "batch", "sequence", "checkpoint", "plan", "seed"},
     "cluster": {"failure_rate", "restart", "spares", "batch", "sequence", "checkpoint", "plan", "seed"},
     "serving": {"failure_rate", "precision", "engine", "router", "plan", "storage", "warm_up", "priority", "seed"},
+    "graph": {"failure_rate", "fails", "price_per_call", "at", "priority", "router", "seed"},
 }
 """Keys that every file has to offer with their defaults."""
 OFF = re.compile(r"^( *)#(\w+):(.*)$")
@@ -94,7 +98,7 @@ def test_taking_the_mark_away_changes_nothing(kind: str) -> None:
 def test_sources_of_defaults_are_told(kind: str) -> None:
     words = " ".join(template(kind).replace("#", " ").split())
     for path, default in DEFAULTS.items():
-        if kind == "serving" and not path.startswith("cluster."):
+        if kind in {"serving", "graph"} and not path.startswith("cluster."):
             continue
         assert f"Source of the default: {default.source}." in words, path
 
@@ -227,16 +231,9 @@ def test_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said["next"] == ["sim check 'a b.yaml'", "sim run 'a b.yaml'"]
 
 
-@pytest.mark.parametrize("kind", NOT_YET)
-def test_what_is_not_built_yet(kind: str) -> None:
-    refused = call("new", kind, "-o", "-")
-    assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "not built yet" in refused.stderr
-
-
 def test_slips_and_places_that_do_not_take_a_file(tmp_path: Path) -> None:
     assert "did you mean training?" in call("new", "trainig").stderr
-    assert "one of training, cluster, serving or policy" in call("new", "zzz").stderr
+    assert "one of training, cluster, serving, graph or policy" in call("new", "zzz").stderr
     assert "no such folder" in call("new", "training", "-o", str(tmp_path / "no" / "x.yaml")).stderr
     (tmp_path / ".flopclock").write_text("a file", encoding="utf-8")
     refused = call("new", "training", "-o", str(tmp_path / "x.yaml"))

@@ -16,17 +16,16 @@ def test_forms() -> None:
     assert read("{graph: solve, count: 5, concurrency: 2}").window_s is None
     assert read("{graph: solve, arrivals: {at_once: 5}, name: five}").label == "five"
     assert read("{graph: solve, count: 5, prefix: 800 tokens}").prefix.tokens == 800
-    assert read("{trace: a.jsonl, service: actor}").label == "trace"
+    assert read("{trace: {file: a.jsonl, service: actor}}").label == "trace"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{graph: solve}", "arrivals, or a count"),
-        ("{graph: solve, trace: a.jsonl, count: 3}", "one of both"),
-        ("{trace: a.jsonl}", "go to a service"),
-        ("{trace: a.jsonl, service: x, arrivals: 1/s}", "leave out arrivals"),
-        ("{graph: solve, count: 3, service: x}", "leave out service"),
+        ("{graph: solve, trace: {file: a.jsonl, service: x}, count: 3}", "one of both"),
+        ("{trace: {file: a.jsonl}}", "service"),
+        ("{trace: {file: a.jsonl, service: x}, arrivals: 1/s}", "leave out arrivals"),
         ("{graph: solve, count: 3, arrivals: {at_once: 3}}", "at_once is the count"),
     ],
 )

@@ -15,7 +15,7 @@ cluster: 4xh100-sxm
 services:
   solver: {model: llama-3.1-8b, replicas: 2}
   checker: {model: llama-3.1-8b, precision: fp8, replicas: 2}
-tools: {python: {latency: 500 ms, price: 0.001 USD}}
+tools: {python: {latency: 500 ms, price_per_call: 0.001 USD}}
 """
 GRAPHS = """\
 graphs:

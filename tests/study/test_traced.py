@@ -46,7 +46,7 @@ def row(name: str, at_s: float | None, asked: int, answered: int, waits: list[st
 
 def write(path: Path, rows: list[str]) -> str:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return f"workloads:\n  - tasks: {{trace: {path}, service: actor}}\n"
+    return f"workloads:\n  - tasks: {{trace: {{file: {path}, service: actor}}}}\n"
 
 
 def test_a_recorded_graph_takes_the_time_of_the_graph(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_what_hangs_together_is_a_task(tmp_path: Path) -> None:
     tasks = report.tables["tasks"]
     assert tasks["calls"].tolist() == [3, 3, 3]
     assert report.values["trace.tasks"].value == 3
-    text = write(tmp_path / "t.jsonl", rows).replace("service: actor", "service: actor, count: 2")
+    text = write(tmp_path / "t.jsonl", rows).replace("service: actor}", "service: actor}, count: 2")
     assert run(text).values["trace.tasks"].value == 2
 
 
@@ -97,7 +97,7 @@ def test_a_circle_in_a_trace_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not AGENTIC.exists(), reason="../shared/data is not there")
 def test_a_thousand_recorded_graphs() -> None:
-    report = run(f"workloads:\n  - tasks: {{trace: {AGENTIC}, service: actor}}\n")
+    report = run(f"workloads:\n  - tasks: {{trace: {{file: {AGENTIC}, service: actor}}}}\n")
     tasks = report.tables["tasks"]
     assert len(tasks["number"]) == 1000
     assert set(tasks["calls"].tolist()) == {9}

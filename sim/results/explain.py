@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sim.results.record import Record
 
 _UNITS = {shape.unit: name for name, shape in DIMENSIONS.items() if shape.unit}
+_OWNED = ("services", "tools", "graphs", "tenants")
+MOST_BEARING = 24
+"""Values of the user that are listed with a figure that a simulation counts."""
 WHOLE_BELOW = 1e12
 """Whole numbers below it are written out."""
 
@@ -112,6 +115,8 @@ def explain(record: Record, name: str) -> Explanation:
     value = figures[path]
     formula, matched = formula_of(record, path)
     inputs = tuple(_input(record, each) for each in _paths(record, formula, matched))
+    if not inputs and path in (record.result.get("values") or {}):
+        inputs = _bearing(record, path)
     numbers = [each.value for each in inputs]
     computed = None
     if (
@@ -215,6 +220,16 @@ def _input(record: Record, path: str) -> Input:
         return _assumption(record, rows[path])
     text = _texts(record)[path]
     return Input(path, text, text, "computed", "", "")
+
+
+def _bearing(record: Record, path: str) -> tuple[Input, ...]:
+    """Give what the user said of the thing that a figure is about, of the work and of the machine."""
+    heads = ("cluster", "workloads", "policy", *(f"{kind}.{path.split('.', maxsplit=1)[0]}" for kind in _OWNED))
+    return tuple(
+        Input(row["path"], row["text"], row["text"], "user", "given in the scenario", row["where"])
+        for row in record.result.get("origins") or ()
+        if row["given_by"] == "user" and row["path"].startswith(heads)
+    )[:MOST_BEARING]
 
 
 def _assumption(record: Record, row: dict[str, Any]) -> Input:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sim.errors import SimError
 from sim.spec.annotate import scalar, write_default
 from sim.spec.defaults import DEFAULTS
 from sim.spec.distribution import Distribution
 from sim.spec.document import printable
+from sim.spec.load import read_scenario
 from sim.spec.quantity import Amount, FrozenModel, Quantity, Sourced, SourcedQuantity
+from sim.spec.yaml import loads
 from sim.units import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -46,10 +49,46 @@ def origins(scenario: Scenario, document: Document | None = None) -> tuple[Origi
 def resolved(scenario: Scenario, rows: tuple[Origin, ...] = ()) -> str:
     """Write a scenario with every default filled in, each line with its origin; it reads back as the same scenario."""
     said = {row.path: row for row in rows or origins(scenario)}
-    lines = ["# Every default is filled in. Behind each value: who set it."]
     data = _data(scenario)
     assert isinstance(data, dict)
-    return "\n".join([*lines, *_mapping(data, (), 0, said)]) + "\n"
+    text = _written(["# Every default is filled in. Behind each value: who set it."], data, said)
+    if _reads_back(text):
+        return text
+    # Some rules allow two keys only where one of them is left to its default: such parts keep what was given.
+    for place in _parts(data):
+        _at(data, place[:-1])[place[-1]] = _data(_at(scenario, place), given_only=True)
+        head = ["# Defaults are filled in, but in parts where keys exclude each other. Behind each value: who set it."]
+        text = _written(head, data, said)
+        if _reads_back(text):
+            break
+    return text
+
+
+def _written(head: list[str], data: dict[str, Any], said: dict[str, Origin]) -> str:
+    return "\n".join([*head, *_mapping(data, (), 0, said)]) + "\n"
+
+
+def _reads_back(text: str) -> bool:
+    try:
+        read_scenario(loads(text, "the resolved scenario"))
+    except SimError:
+        return False
+    return True
+
+
+def _parts(data: dict[str, Any]) -> list[Path]:
+    """List the records below the first level: each service, tool and graph, each workload."""
+    named: list[Path] = [
+        (key, name) for key in ("services", "tools", "graphs", "tenants") for name in data.get(key) or {}
+    ]
+    work: list[Path] = [("workloads", place, kind) for place, each in enumerate(data["workloads"]) for kind in each]
+    return [*named, *work]
+
+
+def _at(value: Any, path: Path) -> Any:  # noqa: ANN401 - a record, or plain data
+    for step in path:
+        value = getattr(value, str(step)) if isinstance(value, FrozenModel) else value[step]
+    return value
 
 
 def unindexed(path: str) -> str:
@@ -113,7 +152,7 @@ def _remark(at: Path, said: dict[str, Origin]) -> str:
     return f"  # {' '.join(printable(remark).split())}"
 
 
-def _data(value: object, dimension: str = "") -> object:
+def _data(value: object, dimension: str = "", *, given_only: bool = False) -> object:
     """Give plain data that a file can hold, quantities with their units."""
     if isinstance(value, Sourced):
         fields = {name: getattr(value, name) for name in ("source", "status", "date", "note")}
@@ -123,13 +162,14 @@ def _data(value: object, dimension: str = "") -> object:
         found: dict[str, object] = {}
         for name, field in type(value).model_fields.items():
             inner = getattr(value, name)
-            if inner is not None and inner not in ({}, ()):
-                found[name] = _data(inner, dimension_of_field(field))
+            if inner is None or inner in ({}, ()) or (given_only and name not in value.model_fields_set):
+                continue
+            found[name] = _data(inner, dimension_of_field(field), given_only=given_only)
         return found | {name: _data(inner) for name, inner in (value.model_extra or {}).items()}
     if isinstance(value, dict):
-        return {str(name): _data(inner, dimension) for name, inner in value.items()}
+        return {str(name): _data(inner, dimension, given_only=given_only) for name, inner in value.items()}
     if isinstance(value, tuple | list):
-        return [_data(inner, dimension) for inner in value]
+        return [_data(inner, dimension, given_only=given_only) for inner in value]
     if isinstance(value, Amount):
         return write_default(value.value, value.dimension)
     if isinstance(value, Distribution):

@@ -132,3 +132,12 @@ def test_on_the_command_line_it_is_quick(tmp_path: Path) -> None:
     assert data["unit"] == "J"
     assert {each["given_by"] for each in data["inputs"]} <= {"computed", "catalogue", "default", "user"}
     assert "answer.wall_clock_s.expected" in call("explain", str(tmp_path / "r")).stdout
+
+
+def test_a_counted_figure_lists_what_the_user_said_of_it() -> None:
+    document = load_document(ROOT / "scenarios" / "serving" / "chat.yaml", ["workloads.0.requests.duration=3 min"])
+    record = run_scenario(read_scenario(document), document=document).record
+    inputs = {each.path: each for each in explain(record, "chat.ttft_s.p99").inputs}
+    assert inputs["services.chat.model"].value == "llama-3.1-70b"
+    assert "chat.yaml:" in inputs["services.chat.model"].set_at
+    assert inputs["workloads.0.requests.duration"].set_at.startswith("--set")

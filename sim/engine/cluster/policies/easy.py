@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.engine.cluster.job import RIGID
 from sim.engine.cluster.policies.ends import Ends
 from sim.engine.cluster.policies.wait_index import WaitIndex
 from sim.engine.cluster.policy import Decision, Policy, Start
@@ -35,6 +36,7 @@ class Easy(Policy):
         """Make the index of the queue."""
         self._queue = WaitIndex()
         self._ends = Ends()
+        self._stopped: set[int] = set()
         self._shadow_s, self._extra = math.inf, 0
         self._promised_to: Job | None = None
         self._is_new = True
@@ -58,6 +60,7 @@ class Easy(Policy):
     def stopped(self, job: Job, view: View) -> None:
         """Note a job that failed."""
         self.finished(job, view)
+        self._stopped.add(job.number)
 
     def decide(self, view: View) -> Iterator[Decision]:
         """Start heads that fit, then whoever may overtake the next one."""
@@ -117,4 +120,6 @@ class Easy(Policy):
 
     def _began(self, job: Job, view: View) -> None:
         self._queue.remove(job)
-        self._ends.add(job.number, view.estimated_end_s(job), view.devices_of(job))
+        is_plain = job.speed is RIGID and job.number not in self._stopped
+        end_s = view.now_s + job.estimate_s if is_plain else view.estimated_end_s(job)
+        self._ends.add(job.number, end_s, job.devices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class WaitIndex:
         self._lanes: dict[int, _Lane] = {}
         self._lane_of: dict[int, _Lane] = {}
         self._order: list[_Lane] = []
+        self._narrowest: list[int] = []
+        """Narrowest width of each lane, in order."""
+        self._shortest: list[float] = []
+        """Shortest estimate of each lane, in order: looked at before the lane is."""
         self._all: list[Job | None] = []
         self._head = 0
         self._count = 0
@@ -48,12 +52,14 @@ class WaitIndex:
         self._count += 1
         lane.add(self._count, job)
         lane.listed[job.number] = len(self._all)
+        self._shortest[lane.index] = lane.shortest[1]
         self._all.append(job)
 
     def remove(self, job: Job) -> None:
         """Take a job out."""
         lane = self._lane_of[job.devices]
         lane.remove(job)
+        self._shortest[lane.index] = lane.shortest[1]
         place, jobs = lane.listed.pop(job.number), self._all
         jobs[place] = None
         self._gone += 1
@@ -68,26 +74,31 @@ class WaitIndex:
 
     def hide(self, job: Job) -> None:
         """Leave a job out of queries until it is shown again."""
-        self._lane_of[job.devices].hide(job)
+        lane = self._lane_of[job.devices]
+        lane.hide(job)
+        self._shortest[lane.index] = lane.shortest[1]
 
     def show(self, job: Job) -> None:
         """Let queries find a job again."""
-        self._lane_of[job.devices].show(job)
+        lane = self._lane_of[job.devices]
+        lane.show(job)
+        self._shortest[lane.index] = lane.shortest[1]
 
     def first(self, width: int, longest_s: float, narrow: int) -> Job | None:
         """Give the first job that is at most ``width`` wide, and at most ``longest_s`` long or ``narrow`` wide."""
         best: Job | None = None
         best_count = math.inf
-        for lane in self._order:
-            if lane.narrowest > width:
-                break
-            tree = lane.shortest
-            if lane.narrowest > narrow:
-                if tree[1] > longest_s:
+        order, shortest = self._order, self._shortest
+        fits = bisect_right(self._narrowest, width)
+        beside = bisect_right(self._narrowest, narrow) if narrow > 0 else 0
+        for index in range(fits):
+            if index >= beside:
+                if shortest[index] > longest_s:
                     continue
+                lane = order[index]
                 if lane.widest <= width:
                     # The usual case, here rather than in a call: the first that is short enough, from the top down.
-                    at, size = 1, lane.size
+                    at, size, tree = 1, lane.size, lane.shortest
                     while at < size:
                         at += at
                         if tree[at] > longest_s:
@@ -96,6 +107,8 @@ class WaitIndex:
                     if lane.counts[at] < best_count:
                         best_count, best = lane.counts[at], lane.jobs[at]
                     continue
+            else:
+                lane = order[index]
             place = lane.first(width, longest_s, narrow)
             if place >= 0 and lane.counts[place] < best_count:
                 best_count, best = lane.counts[place], lane.jobs[place]
@@ -107,9 +120,14 @@ class WaitIndex:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(width)
-            insort(self._order, lane, key=lambda each: each.narrowest)
+            self._order.append(lane)
         lane.narrowest, lane.widest = min(lane.narrowest, width), max(lane.widest, width)
         self._lane_of[width] = lane
+        self._order.sort(key=lambda each: each.narrowest)
+        for index, each in enumerate(self._order):
+            each.index = index
+        self._narrowest = [each.narrowest for each in self._order]
+        self._shortest = [each.shortest[1] for each in self._order]
         return lane
 
     def _tidy(self) -> None:
@@ -124,11 +142,12 @@ class WaitIndex:
 class _Lane:
     """Jobs of like width in order, under a tree of minima; the tree stands in one list, its root at 1."""
 
-    __slots__ = ("counts", "jobs", "listed", "narrowest", "place", "shortest", "size", "widest", "widths")
+    __slots__ = ("counts", "index", "jobs", "listed", "narrowest", "place", "shortest", "size", "widest", "widths")
 
     def __init__(self, width: int) -> None:
         """Begin empty."""
         self.narrowest = self.widest = width
+        self.index = 0
         self.listed: dict[int, int] = {}
         self.widths: list[int] = []
         self._clear(8)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import ScenarioError
-from sim.results import words
-from sim.results.report import Report, fold
-from sim.results.run_report import RunReport, gather
+from sim.results.run_report import gather
 from sim.results.targets import judge
 from sim.spec.origins import origins, resolved
-from sim.study.predict import LUCK_SEEDS, play_seeds, predict
-from sim.study.serving import play_serving
-from sim.study.telling import Asked, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sim.results.report import Report
+    from sim.results.run_report import RunReport
     from sim.spec.document import Document
     from sim.spec.scenario import Scenario
 
@@ -53,7 +50,8 @@ def run_scenario(
     said = origins(scenario, document)
     text = resolved(scenario, said)
     if scenario.is_one_training:
-        return replace(_run_training(scenario, seeds), origins=said, scenario_text=text)
+        alone: Report = _player("training_run", "play_training")(scenario, seeds)
+        return replace(alone, origins=said, scenario_text=text)
     play = player(scenario, allow_code=allow_code)
     played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
     report = gather(list(played))
@@ -70,10 +68,9 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
     kinds = {workload.kind for workload in scenario.workloads}
     on_services, on_devices = kinds & {"requests", "tasks"}, kinds & {"jobs", "training"}
     if on_services and on_devices:
-        shared = importlib.import_module("sim.study.shared")
-        return partial(shared.play_shared, allow_code=allow_code)
+        return partial(_player("shared", "play_shared"), allow_code=allow_code)
     if on_services:
-        return play_serving
+        return _player("serving", "play_serving")
     if scenario.services:
         raise ScenarioError(
             "nothing is sent to the services",
@@ -81,15 +78,10 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
             where="workloads",
             mend="a workload of requests or tasks, or leave out services",
         )
-    cluster = importlib.import_module("sim.study.cluster")  # others need no policies
-    return partial(cluster.play_cluster, allow_code=allow_code)
+    return partial(_player("cluster", "play_cluster"), allow_code=allow_code)
 
 
-def _run_training(scenario: Scenario, seeds: int) -> Report:
-    prediction = predict(scenario, max(LUCK_SEEDS, seeds))
-    asked = Asked("run", None, scenario.name, None, {}, scenario.seed)
-    sentence = words.how_long(prediction.prepared, prediction.interval.spread)
-    answer = tell(prediction, scenario, asked, sentence, {}, words.next_howmany(prediction.prepared))
-    recordings = prediction.recordings[:seeds] or play_seeds(prediction.prepared.run, scenario.seed, seeds)
-    report = fold(scenario.name, prediction.prepared, answer, recordings)
-    return replace(report, targets=judge(scenario.targets, report.values))
+def _player(module: str, function: str) -> Callable[..., Any]:
+    """Import what plays one kind of scenario: each needs much that the others do not."""
+    found: Callable[..., Any] = getattr(importlib.import_module(f"sim.study.{module}"), function)
+    return found

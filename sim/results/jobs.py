@@ -21,6 +21,9 @@ SLOWDOWN_BOUND_S = 10.0
 BINS = 48
 """Stretches of time in the curves over time."""
 
+ROUNDING_JOBS = 1e-9
+"""A difference of sums: below it nobody waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobFigures:
@@ -125,8 +128,7 @@ def over_time(recording: ClusterRecording, bins: int = BINS) -> dict[str, Floats
     return {
         "start_s": edges[:-1],
         "end_s": edges[1:],
-        # A difference of sums: below a billionth of a job it is rounding.
-        "waiting_jobs": np.where(there - running > 1e-9, there - running, 0.0),
+        "waiting_jobs": np.where(there - running > ROUNDING_JOBS, there - running, 0.0),
         "running_jobs": running,
         "allocated_devices": held,
         "asked_devices": _mean_of(edges, arrival_s, recording.finish_s[ended], asked),

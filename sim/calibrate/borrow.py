@@ -26,6 +26,7 @@ def borrowed(name: str, base: Record) -> Record:
     record["network"], record["vector"] = _lent(base["network"], family.base), _lent(base["vector"], family.base)
     _known_products(record, family)
     _known_links(record, family)
+    _known_memory(record, family)
     return record
 
 
@@ -57,6 +58,16 @@ def _known_products(record: Record, family: Borrowed) -> None:
                 "source": source,
                 "note": f"Every other constant is that of {family.base}.",
             }
+
+
+def _known_memory(record: Record, family: Borrowed) -> None:
+    """Raise the shares of memory bandwidth where the base has less of it for a reason that the chip does not share."""
+    if family.memory is None:
+        return
+    scale, status, source = family.memory
+    for curve in [*record["gemm"].values(), *record["experts"].values(), record["vector"]]:
+        curve["memory_efficiency"] = float(f"{curve['memory_efficiency'] * scale:.4g}")
+        curve["fit"] = curve["fit"] | {"status": status, "note": f"memory_efficiency: {source}"}
 
 
 def _known_links(record: Record, family: Borrowed) -> None:

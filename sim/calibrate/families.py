@@ -60,6 +60,8 @@ class Borrowed:
     """Share of the whole link at 2, 4 and 8 ranks for every collective, status, source."""
     pair_share: tuple[float, str, str] | None = None
     """Share of the link to one peer that a single pair reaches, status, source."""
+    memory: tuple[float, str, str] | None = None
+    """Share of memory bandwidth over that of the base, status, source."""
     notes: tuple[str, ...] = ()
 
 
@@ -115,6 +117,12 @@ _MESH = (
 )
 _MESH_PAIR = 47.67 / 64, "derived", f"{NETWORK_TABLE}: RCCL all-reduce of 4 GiB at 2 ranks, 47.67 of 64 GB/s"
 
+_UNTHROTTLED = (
+    0.84,
+    "derived",
+    "the L40S reaches 211 TFLOP/s in bf16 within 350 W, no limit for 165 within 450 W: share of the A100",
+)
+
 BORROWED = {
     "mi300x": Borrowed(
         "MI300X; hipBLASLt matmul and RCCL all-reduce measured, the rest of the H100",
@@ -147,6 +155,12 @@ BORROWED = {
     "trainium": Borrowed(
         "Trainium; matmul from memory, the rest of the H100",
         "h100-sxm", {"bf16": (0.70, "memory", "no table at hand; between Gaudi 3 and the H100")},
+    ),
+    "rtx-4090": Borrowed(
+        "RTX 4090; the L40S, without its limit of power",
+        "l40s",
+        {"bf16": _UNTHROTTLED, "fp8": _UNTHROTTLED},
+        memory=(16 / 15, "derived", "the L40S keeps its error correction in line, one part in 16 of its bandwidth"),
     ),
     "generic": Borrowed("A chip of which nothing is known: the H100 in every curve", "h100-sxm"),
 }  # fmt: skip

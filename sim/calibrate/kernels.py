@@ -16,7 +16,7 @@ import numpy as np
 from sim.calibrate import collective, fitting, gemm, moe, tables
 from sim.calibrate.build import _fit as _origin
 from sim.calibrate.build import _ranked, _reference, _rounded
-from sim.calibrate.families import MEASURED, OPERATORS
+from sim.calibrate.families import BORROWED, MEASURED, OPERATORS
 from sim.calibrate.write import _lines, _with_units
 from sim.cost.collectives import RankedCurve
 from sim.cost.decode_attention import DecodeCurve, LatentCurve, decode_attention_s, latent_decode_s
@@ -38,6 +38,10 @@ TINY_CACHE_BYTES = 4e6
 LARGE_CACHE = 1e8
 """Numbers in a cache from which errors are stated apart."""
 LATENT_RANK, LATENT_ROPE = 512, 64
+BORROWERS = {"generic": ("h100-sxm", "a100-sxm"), "rtx-4090": ("l40s", "a100-sxm")}
+"""Families that borrow: who lends all, and who lends products with narrow weights."""
+MEMORY = {name: family.memory[0] for name, family in BORROWED.items() if family.memory is not None}
+"""Share of memory bandwidth over that of the lender."""
 LENDERS = {"b300_sxm": "b200-sxm", "gb300": "gb200"}
 """Systems whose table lacks the fp4 experts of low latency, and the family that lends its shares."""
 SOUND_ON_PCIE = "0.5.12"
@@ -238,15 +242,43 @@ def _sample(keep: fitting.Array) -> fitting.Array:
     return chosen
 
 
+def lent(name: str) -> Record:
+    """Give the kernels of a family that borrows: shares of those that lend, without their peaks."""
+    base, narrow = BORROWERS[name]
+    record = _loaded(base)
+    scale = MEMORY.get(name, 1.0)
+    title = BORROWED[name].title
+    made: Record = {"name": name, "title": title}
+    for key in ("decode_attention", "latent_decode", "all_reduce"):
+        made[key] = {
+            kind: _share(curve, base, scale if key == "decode_attention" else 1.0)
+            for kind, curve in record[key].items()
+        }
+    made["narrow"] = {kind: _share(curve, narrow, 1.0) for kind, curve in _loaded(narrow)["narrow"].items()}
+    return made
+
+
+def _loaded(name: str) -> Record:
+    return catalog.load("kernels", name).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+def _share(curve: Record, base: str, scale: float) -> Record:
+    kept = {key: value for key, value in curve.items() if not key.endswith("per_s") and key != "fit"}
+    if scale != 1.0:
+        kept["memory_efficiency"] = float(f"{kept['memory_efficiency'] * scale:.4g}")
+    return kept | {"fit": {"status": "stand-in", "source": f"hardware_specs/kernels/{base}.yaml"}}
+
+
 def main() -> None:
     """Write the files of the named families."""
     parser = argparse.ArgumentParser(description="Fit the kernels of inference")
-    parser.add_argument("names", nargs="+", choices=sorted(MEASURED))
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("names", nargs="+", choices=sorted([*MEASURED, *BORROWERS]))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/ops"))
     chosen = parser.parse_args()
     for name in chosen.names:
-        command = f"python -m sim.calibrate.kernels {name} --data {chosen.data.as_posix()}"
-        record = kernels(name, chosen.data)
+        measured = name in MEASURED
+        command = f"python -m sim.calibrate.kernels {name}" + (f" --data {chosen.data.as_posix()}" if measured else "")
+        record = kernels(name, chosen.data) if measured else lent(name)
         text = "\n".join([f"# Made by: {command}", *_lines(_with_units(record)), ""])
         target = catalog.root() / "kernels" / f"{name}.yaml"
         target.parent.mkdir(exist_ok=True)

@@ -113,7 +113,16 @@ def _serving(
         raise UsageError("the engine profile of a row follows from its engine", profile, "--profile", "leave it out")
     if (table is None) == (requests is None):
         raise UsageError("serving is validated on a table, or on runs", where="--table", mend="give one of the two")
-    if table is not None:
+    if requests is not None:
+        from sim.cli.validate_serving import draw_runs
+        from sim.validate.serving_runs import serving_runs
+
+        runs = serving_runs(requests)
+        if json:
+            output.write_json(runs.to_dict())
+        else:
+            draw_runs(runs)
+    elif table is not None:
         from sim.cli.validate_serving import draw
         from sim.validate.serving import serving
 

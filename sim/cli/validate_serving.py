@@ -9,6 +9,7 @@ from sim.cli import output
 if TYPE_CHECKING:
     from sim.validate.score import Score
     from sim.validate.serving import ServingReport
+    from sim.validate.serving_runs import RunsReport
 
 WORST = 5
 """Rows with the largest errors that text shows."""
@@ -53,6 +54,28 @@ def draw(report: ServingReport) -> None:
     output.draw(drawing, folds=False)
     output.write("")
     _draw_rest(report)
+
+
+def draw_runs(report: RunsReport) -> None:
+    """Print the means of each run, and how far single requests are apart."""
+    drawing = output.table()
+    for heading in ("run", "from", "metric"):
+        drawing.add_column(heading, no_wrap=True)
+    for heading in ("measured s", "predicted s", "error %", "of requests: median %", "p90 %"):
+        drawing.add_column(heading, justify="right")
+    for each in report.verdicts:
+        drawing.add_row(
+            output.printable(each.run)[:LONGEST],
+            each.source,
+            each.metric.removesuffix("_s"),
+            f"{each.measured:.4g}",
+            f"{each.predicted:.4g}",
+            f"{100 * (each.ratio - 1.0):+.1f}",
+            f"{100 * each.request_median_ape:.1f}",
+            f"{100 * each.request_p90_ape:.1f}",
+        )
+    output.draw(drawing, folds=False)
+    output.write(output.wrapped("Error: mean over requests, predicted / measured - 1.", ""))
 
 
 def _draw_rest(report: ServingReport) -> None:

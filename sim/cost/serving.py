@@ -33,6 +33,10 @@ KNOTS_PER_OCTAVE = 2
 class IterationParts(Protocol):
     """Seconds of the parts of an iteration, as curves or measurements give them; all layers, one replica."""
 
+    @property
+    def beside_prompt(self) -> float:
+        """Give attention of decoding sequences beside a prompt, in one kernel with it, over the same alone."""
+
     def token_s(self, tokens: Floats) -> Floats:
         """Give the time of all that hangs on the number of tokens alone, collectives included."""
 
@@ -70,10 +74,22 @@ class IterationCost:
     ``micro_batches`` of a pipeline run at the same time: each stage then reads its weights for each of them.
     """
 
-    __slots__ = ("_communication", "_decode", "_lines", "_output", "_parts", "_token", "host", "host_s", "stages")
+    __slots__ = (
+        "_communication",
+        "_decode",
+        "_lines",
+        "_output",
+        "_parts",
+        "_token",
+        "host",
+        "host_s",
+        "ranks",
+        "stages",
+    )
 
-    def __init__(self, parts: IterationParts, host: HostTimes, stages: int = 1) -> None:
-        """Take the parts, the host and the number of pipeline stages."""
+    def __init__(self, parts: IterationParts, host: HostTimes, stages: int = 1, ranks: int = 1) -> None:
+        """Take the parts, the host, the number of pipeline stages and of ranks of data-parallel attention."""
+        self.ranks = ranks
         self.host = host
         self.host_s = host.iteration_s
         self.stages = stages
@@ -108,10 +124,16 @@ class IterationCost:
             return (self._decode_base_s(decoding) if base is None else base) + attention_s
         sequences = decoding + prefill_sequences
         batches = min(self.stages, sequences)
-        tokens = -(-(decoding + prefill_tokens) // batches)
+        ranks = self.ranks
+        if ranks == 1:
+            tokens = -(-(decoding + prefill_tokens) // batches)
+        else:
+            # Ranks of data-parallel attention run in step, and a prompt is on one of them: the fullest sets the pace.
+            fullest = -(-decoding // ranks) - (-prefill_tokens // min(ranks, prefill_sequences))
+            tokens = -(-ranks * fullest // batches)
         parts = self._parts
         device_s = batches * _look(self._output, -(-sequences // batches), parts.output_s)
-        device_s += _look(self._token, tokens, parts.token_s) + attention_s
+        device_s += _look(self._token, tokens, parts.token_s) + attention_s * parts.beside_prompt
         device_s += parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
         host = self.host
         return device_s + host.iteration_s + host.prefill_s + host.sequence_s * sequences

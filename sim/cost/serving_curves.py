@@ -96,6 +96,7 @@ class EngineTraits:
     expert_imbalance: float
     kernel_slowdown: float
     windows: bool = True
+    beside_prompt: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,11 @@ class CurveParts:
     layout: ServingLayout
     machine: ServingMachine
     engine: EngineTraits
+
+    @property
+    def beside_prompt(self) -> float:
+        """Give attention of decoding sequences beside a prompt over the same alone, from the engine's profile."""
+        return self.engine.beside_prompt
 
     def token_s(self, tokens: Floats) -> Floats:
         """Give the time of all that hangs on the number of tokens alone, all layers, collectives included, in s.

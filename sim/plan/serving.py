@@ -149,7 +149,7 @@ def replica_plan(
         raise _no_room(model, resolved, layout, weights)
     parts = changes.parts or CurveParts(model, layout, machine, engine_traits(profile, resolved.accelerator))
     host = HostTimes(
-        profile.iteration_host_s.value,
+        profile.iteration_host_s.value + (profile.rank_host_s.value if layout.attention_data_parallel > 1 else 0.0),
         profile.sequence_host_s.value,
         profile.prefill_host_s.value + profile.prefill_launch_s.value * model.layers,
     )
@@ -164,7 +164,7 @@ def replica_plan(
         weights=weights,
         cache=cache,
         rules=replace(_rules(profile), prefix_caching=prefix),
-        cost=IterationCost(parts, host, layout.pipeline_parallel),
+        cost=IterationCost(parts, host, layout.pipeline_parallel, layout.attention_data_parallel),
         kv_blocks=blocks,
         block_size=block_size,
         token_budget=changes.token_budget or int(profile.token_budget.value),

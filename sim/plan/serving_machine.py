@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.cost.attention import AttentionCurve
@@ -19,6 +19,7 @@ from sim.spec import catalog
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from sim.cost.collectives import Collective
     from sim.plan.resolve import ResolvedCluster
     from sim.spec.calibration import Calibration, Experts
     from sim.spec.engine_profile import EngineProfile
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sim.spec.kernels import CacheFormat, Kernels
 
 GENERIC = "generic"
+LENT = {"mi355x": "b200-sxm"}
+"""Families without kernels of their own, and the one that lends them."""
 ON_PCIE, CARDS_OF_A_HOST = "l40s", 8
 """Family whose collectives were measured over the links to the processor; cards of one host."""
 
@@ -86,7 +89,9 @@ def serving_machine(
     eight_bit = eight_bit and "fp8" in accelerator.peak_flop_per_s
     wide = _peak(accelerator, "bf16", "weights")
     experts, faster = _expert_curve(form, accelerator, measured, kernels)
+    all_reduce = _all_reduce(engine, measured, kernels if cluster.node else catalog.load("kernels", ON_PCIE))
     fabric, domain_devices = _links(cluster, measured)
+    fabric = replace(fabric, domain=_no_faster(fabric.domain, all_reduce))
     return ServingMachine(
         name=accelerator.name,
         gemm_peak_flop_per_s=_peak(accelerator, form.peak, "weights"),
@@ -100,7 +105,7 @@ def serving_machine(
         decode=DecodeCurve.of(kernels.decode_attention[_cache_key(cache, kernels.decode_attention)]),
         latent=LatentCurve.of(kernels.latent_decode[_cache_key(cache, kernels.latent_decode)]),
         grouped=GroupedCurve.of(experts),
-        all_reduce=_all_reduce(engine, measured, kernels if cluster.node else catalog.load("kernels", ON_PCIE)),
+        all_reduce=all_reduce,
         fabric=fabric,
         domain_devices=domain_devices,
         pod_devices=pod_of(cluster)[0],
@@ -119,7 +124,7 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
         CatalogError: the profile has no slowdown for this chip.
 
     """
-    slowdown = engine.slowdown(accelerator.generation)
+    slowdown = engine.slowdown(accelerator.generation, accelerator.name)
     if slowdown is None:
         raise CatalogError(
             f"engine profile {engine.name} has no kernel_slowdown for {accelerator.generation} chips",
@@ -131,10 +136,11 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
         vector_kernels=engine.vector_kernels.value,
         collective_wait_s=engine.collective_wait_s.value,
         key_head_sharing=engine.key_head_sharing.value,
-        grouped_kernels=engine.grouped_kernels,
+        grouped_kernels=tuple(kernel.query_heads for kernel in engine.grouped_kernels),
         expert_imbalance=engine.expert_imbalance.value,
         kernel_slowdown=slowdown.factor,
         windows=engine.windows,
+        beside_prompt=engine.slowdown_beside_prompt(accelerator.generation, accelerator.name),
     )
 
 
@@ -151,7 +157,8 @@ def _format(weights: str) -> WeightFormat:
 
 def _curves(accelerator: Accelerator) -> tuple[Calibration, Kernels]:
     family = accelerator.calibration
-    known = family if family in catalog.names("kernels") else GENERIC
+    known = LENT.get(family, family)
+    known = known if known in catalog.names("kernels") else GENERIC
     return catalog.load("calibration", family), catalog.load("kernels", known)
 
 
@@ -220,6 +227,19 @@ def _links(cluster: ResolvedCluster, measured: Calibration) -> tuple[Fabric, flo
     across = fabric_of(cluster, measured) if cluster.fabric is not None else None
     level = across.pod if across is not None else NetworkLevel.of(measured.network, host.value)
     return Fabric(domain, level, level if across is None else across.spine), CARDS_OF_A_HOST
+
+
+def _no_faster(domain: DomainLevel, all_reduce: RankedCurve) -> DomainLevel:
+    """Hold the other collectives of a domain to the bus bandwidth of the engine's all-reduce: they share its links."""
+    curves = dict(domain.curves)
+    kinds: tuple[Collective, ...] = ("all_gather", "reduce_scatter", "all_to_all")
+    for kind in kinds:
+        curve = curves[kind]
+        if isinstance(curve, RankedCurve):
+            most = [float(all_reduce.at(ranks).bandwidth_fraction) for ranks in curve.ranks]
+            held = tuple(min(pair) for pair in zip(curve.bandwidth_fraction, most, strict=True))
+            curves[kind] = replace(curve, bandwidth_fraction=held)
+    return replace(domain, curves=curves)
 
 
 def _all_reduce(engine: EngineProfile, measured: Calibration, kernels: Kernels) -> RankedCurve:

@@ -24,10 +24,23 @@ class EngineSlowdown(FrozenModel):
 
     generations: tuple[Generation, ...] = ()
     """Generations of chips that it holds for; none means all."""
+    accelerators: tuple[Slug, ...] = ()
+    """Chips that it holds for; none means all."""
     factor: Annotated[float, Field(gt=0, le=3)]
     """Inside over alone."""
     source: str
     """Where it was measured."""
+    status: Literal["read", "derived", "memory", "preliminary"]
+    """How far it can be trusted."""
+
+
+class GroupedKernel(FrozenModel):
+    """A decode kernel for one size of group."""
+
+    query_heads: PositiveCount
+    """Query heads to a key head."""
+    source: str
+    """Where that was read."""
     status: Literal["read", "derived", "memory", "preliminary"]
     """How far it can be trusted."""
 
@@ -76,6 +89,8 @@ class EngineProfile(FrozenModel):
     """Host time for each running sequence that the device waits for."""
     prefill_host_s: SourcedSeconds
     """Host time that an iteration with a prompt adds: tokenised input, copies, a new graph."""
+    rank_host_s: SourcedSeconds
+    """Host time in which the ranks of data-parallel attention agree on an iteration."""
     lookahead: bool
     """Whether an iteration is planned while the one before still runs: a new request waits for one more."""
     client_s: SourcedSeconds
@@ -94,8 +109,8 @@ class EngineProfile(FrozenModel):
     """Whether attention of a prompt multiplies in 8 bit where the cache is 8 bit."""
     key_head_sharing: SourcedFraction
     """Share of the repeated reads of a key head that decode attention saves, where it has no kernel for its group."""
-    grouped_kernels: tuple[PositiveCount, ...] = ()
-    """Query heads to a key head that have a kernel which reads a key head once; none means all."""
+    grouped_kernels: tuple[GroupedKernel, ...] = ()
+    """Kernels that read a key head once for its whole group of query heads; none means that all do."""
     expert_imbalance: SourcedFraction
     """Tokens of the fullest device of an expert-parallel group above their mean, as a share."""
     windows: bool = True
@@ -104,9 +119,24 @@ class EngineProfile(FrozenModel):
     """Libraries of small all-reduces (hardware_specs/kernels), the first that was measured on the chip."""
     kernel_slowdown: tuple[EngineSlowdown, ...] = Field(min_length=1)
     """The first entry that matches the chip holds."""
+    beside_prompt: tuple[EngineSlowdown, ...] = ()
+    """Decode attention beside a prompt, in one kernel with it, over the same alone; where no entry matches, 1."""
     notes: str | None = None
     """What a reader has to know about these numbers."""
 
-    def slowdown(self, generation: str) -> EngineSlowdown | None:
+    def slowdown(self, generation: str, accelerator: str = "") -> EngineSlowdown | None:
         """Give the slowdown for a generation of chips; none where no entry matches."""
-        return next((each for each in self.kernel_slowdown if generation in (each.generations or (generation,))), None)
+        return _first(self.kernel_slowdown, generation, accelerator)
+
+    def slowdown_beside_prompt(self, generation: str, accelerator: str = "") -> float:
+        """Give the factor of decode attention beside a prompt."""
+        entry = _first(self.beside_prompt, generation, accelerator)
+        return entry.factor if entry is not None else 1.0
+
+
+def _first(entries: tuple[EngineSlowdown, ...], generation: str, accelerator: str) -> EngineSlowdown | None:
+    for entry in entries:
+        fits_generation = not entry.generations or generation in entry.generations
+        if fits_generation and (not entry.accelerators or accelerator in entry.accelerators):
+            return entry
+    return None

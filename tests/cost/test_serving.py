@@ -11,6 +11,8 @@ from sim.cost.serving import HostTimes, IterationCost
 class Linear:
     """Parts that are linear in everything: what the sums must give back."""
 
+    beside_prompt = 1.0
+
     def token_s(self, tokens: np.ndarray) -> np.ndarray:
         return 1e-3 + 1e-6 * tokens
 

@@ -53,22 +53,27 @@ class Replay:
     finish_s: Floats
     outputs: Floats
 
+    median: bool = False
+    """Whether the latencies below are medians over requests; else means."""
+
     @property
     def time_to_first_s(self) -> float:
-        """Mean over requests."""
-        return float(np.mean(self.first_s - self.arrival_s))
+        """Over requests."""
+        return self._middle(self.first_s - self.arrival_s)
 
     @property
     def time_per_token_s(self) -> float:
-        """Mean over requests of (last - first token) / (output - 1)."""
+        """Over requests, (last - first token) / (output - 1)."""
         several = self.outputs > 1
-        gaps = (self.finish_s - self.first_s)[several] / (self.outputs[several] - 1.0)
-        return float(np.mean(gaps))
+        return self._middle((self.finish_s - self.first_s)[several] / (self.outputs[several] - 1.0))
 
     @property
     def end_to_end_s(self) -> float:
-        """Mean over requests."""
-        return float(np.mean(self.finish_s - self.arrival_s))
+        """Over requests."""
+        return self._middle(self.finish_s - self.arrival_s)
+
+    def _middle(self, values: Floats) -> float:
+        return float(np.median(values) if self.median else np.mean(values))
 
     @property
     def output_tokens_per_s(self) -> float:

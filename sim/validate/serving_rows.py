@@ -1,7 +1,7 @@
 """Rows of a table of served models, cut in two: what was run, and what was measured.
 
 A predictor is given the first half only. Notes hold words on what was run and figures that were measured: only the
-words of ``FACTS`` are taken from them.
+number of requests, the spread of lengths, the data set, the scenario and the statistic are taken from them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ REQUIRED = ("model", "gpu", "engine", "metric", "value")
 SPREAD = 0.8
 """Shortest over longest length where a note says that the dashboard drew them (its RANDOM_RANGE_RATIO)."""
 _REQUESTS = re.compile(r"num_requests=(\d+)|(\d+) requests|(\d+) prompts")
+_MEDIAN = re.compile(r"(?<!mean/)\bmedian\b(?! not)", re.IGNORECASE)
 _OFFLINE = re.compile(r"\b(offline|offline max load)\b", re.IGNORECASE)
 
 
@@ -60,6 +61,8 @@ class LoadTest:
     """Infinite where everything was queued at once."""
     requests: int
     shortest_share: float
+    median: bool
+    """Whether latencies are medians over requests; else their means."""
     attention_data_parallel: bool
     """Whether a source says that models with experts have it, without saying how."""
 
@@ -135,6 +138,7 @@ def _test(line: Line, family: str) -> LoadTest:
         rate_per_s=rate,
         requests=_requests(notes, prompt, output),
         shortest_share=SPREAD if "RANDOM_RANGE_RATIO" in notes else 1.0,
+        median=_MEDIAN.search(notes) is not None,
         attention_data_parallel=known.has_data_parallel_attention(family),
     )
 

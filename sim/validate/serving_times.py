@@ -189,7 +189,7 @@ def _loaded(test: LoadTest, plan: ReplicaPlan, blank: Outcome, replicas: int) ->
     """Many requests, replayed on one of the replicas, which share them evenly."""
     profile = catalog.load("engines", test.profile)
     load = _load(test, profile, replicas)
-    result = replay(plan, load)
+    result = replace(replay(plan, load), median=test.median)
     span_s = float(np.max(result.finish_s) - np.min(result.arrival_s))
     prompts, outputs = sum(load.prompts), sum(load.outputs)
     return replace(

@@ -55,3 +55,24 @@ def test_a_pipeline_reads_its_weights_for_each_micro_batch() -> None:
     one, two = (IterationCost(Linear(), HostTimes(), stages) for stages in (1, 2))
     assert two.mixed_s(8, 0, 0, 0, 0) == pytest.approx(1e-3 + 4e-6 + 8e-5 + 1e-5, rel=1e-9)
     assert one.mixed_s(8, 0, 0, 0, 0) == pytest.approx(1e-3 + 8e-6 + 8e-5 + 1e-5, rel=1e-9)
+
+
+def test_a_prompt_is_on_one_rank_and_sets_the_pace() -> None:
+    """Eight sequences on four ranks and one prompt of 100 tokens: 102 tokens on the fullest, as if on all."""
+    cost = IterationCost(Linear(), HostTimes(), ranks=4)
+    tokens_s = 1e-3 + 1e-6 * 4 * 102
+    assert cost.mixed_s(8, 0, 100, 0, 1) == pytest.approx(tokens_s + 9e-5 + 1e-5)
+
+
+def test_prompts_share_the_ranks() -> None:
+    cost = IterationCost(Linear(), HostTimes(), ranks=4)
+    assert cost.mixed_s(8, 0, 100, 0, 4) == pytest.approx(1e-3 + 1e-6 * 4 * 27 + 12e-5 + 1e-5)
+
+
+def test_attention_beside_a_prompt_takes_its_factor() -> None:
+    parts = Linear()
+    parts.beside_prompt = 2.0
+    once, twice = IterationCost(Linear(), HostTimes()), IterationCost(parts, HostTimes())
+    more = twice.mixed_s(8, 8000, 512, 0, 1) - once.mixed_s(8, 8000, 512, 0, 1)
+    assert more == pytest.approx(1e-5 + 1e-9 * 8000)
+    assert twice.mixed_s(8, 8000, 0, 0, 0) == once.mixed_s(8, 8000, 0, 0, 0)

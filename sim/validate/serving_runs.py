@@ -24,7 +24,7 @@ from sim.plan.resolve import resolve_cluster
 from sim.plan.serving import Changes, replica_plan
 from sim.plan.serving_machine import engine_traits, serving_machine
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.validate.serving_names import serving_names
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sim.plan.resolve import resolve_cluster
 from sim.plan.serving import Changes, replica_plan
 from sim.plan.serving_machine import engine_traits, serving_machine
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 
 AXES = ((0, 16, 64), (0, 16, 64), (0, 1, 2, 4), (0, 16, 64, 256))
 

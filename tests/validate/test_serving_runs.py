@@ -9,7 +9,7 @@ import pytest
 from sim.errors import ScenarioError, UsageError
 from sim.plan.serving import Changes, replica_plan
 from sim.spec import catalog
-from sim.spec.scenario import ClusterSpec
+from sim.spec.cluster import ClusterSpec
 from sim.validate.serving_runs import play, serving_runs
 from tests.helpers.shared_data import SHARED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sim.cost.energy import DEFAULT_NODE_FACTOR
 from sim.cost.scaling import LAWS
-from sim.results.spread import STEP_MODEL_SIGMA, STEP_MODEL_SOURCE
+from sim.results.step_error import step_error
 from sim.spec import catalog
 from sim.spec.defaults import DEFAULTS
 from sim.units import DIMENSIONS, show
@@ -127,7 +127,8 @@ def _step(prepared: Prepared) -> list[Assumption]:
     if prepared.work.model.experts is not None and of_experts is not None:
         path = "training.profile.expert_slowdown"
         rows.append(Assumption(path, of_experts.factor, "ratio", of_experts.source, "catalogue"))
-    rows.append(Assumption("step model error", STEP_MODEL_SIGMA, "ratio", STEP_MODEL_SOURCE, "default"))
+    error = step_error(prepared)
+    rows.append(Assumption("step model error", error.sigma, "ratio", error.source, "default"))
     return rows
 
 

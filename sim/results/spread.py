@@ -12,12 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEP_MODEL_SIGMA = 0.19
-"""Spread of the logarithm of measured over predicted step time, for sources that the model has not seen."""
-STEP_MODEL_SOURCE = (
-    "lognormal: operator data alone on 786 published training rows of unseen sources has a median error of 13 %, "
-    "which is sigma = 0.13 / 0.674; a prior until validation by group replaces it"
-)
 QUANTILES_OF_ERROR = 99
 """The error of the model enters at fixed quantiles; it is not drawn."""
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sim.plan.training import Prepared, prepare
 from sim.results.outcome import Outcome, from_expected, from_recordings
-from sim.results.spread import STEP_MODEL_SIGMA, Interval, interval
+from sim.results.spread import Interval, interval
+from sim.results.step_error import step_error
 
 if TYPE_CHECKING:
     from sim.engine.recording import Recording
@@ -104,7 +105,7 @@ def luck_of(
 
 def step_sigma(prepared: Prepared) -> float:
     """Give the spread of the step model's error; none where the step was given."""
-    return STEP_MODEL_SIGMA if prepared.step_given_by == "model" else 0.0
+    return step_error(prepared).sigma if prepared.step_given_by == "model" else 0.0
 
 
 def _over_mean(recordings: list[Recording]) -> list[float]:

@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from sim.spec import yaml
 from sim.spec.hardware import Generation, Slug  # noqa: TC001 - pydantic reads annotations at run time
 from sim.spec.quantity import FrozenModel
@@ -33,7 +31,7 @@ class Constant(FrozenModel):
     """What it is, in one line."""
     unit: Literal["ratio", "share", "us", "ms"]
     """Of its value: a ratio of times, a share of what could be, or a time."""
-    profiles: tuple[Slug, ...] = Field(min_length=1)
+    profiles: tuple[Slug, ...]
     """Profiles that share it."""
     field: str
     """Which number of a profile it is."""

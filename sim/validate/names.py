@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from sim.spec import yaml
 from sim.spec.hardware import Generation, Slug  # noqa: TC001 - pydantic reads annotations at run time
-from sim.spec.quantity import Bytes, BytesPerSecond, FrozenModel, PositiveCount, Seconds
+from sim.spec.quantity import Bytes, BytesPerSecond, Fraction, FrozenModel, PositiveCount, Seconds
 from sim.spec.validate import validate
 
 FILE = Path(__file__).with_name("names.yaml")
@@ -26,7 +24,7 @@ class Chip(FrozenModel):
     """Memory where it differs from the catalogue's chip."""
     bandwidth: BytesPerSecond | None = None
     """Memory bandwidth where it differs."""
-    sustained: Annotated[float, Field(gt=0, le=1)] = 1.0
+    sustained: Fraction = 1.0
     """Clock under a lower power limit over the usual one."""
     note: str | None = None
     """What a reader has to know."""
@@ -130,6 +128,16 @@ class RunDefaults(FrozenModel):
     """Tokens of one sequence, at most."""
 
 
+class RunSoftwareRule(FrozenModel):
+    """The software that made a model."""
+
+    pattern: str
+    profile: Slug
+    precision: Literal["bf16", "fp16", "fp8"] | None = None
+    """Where it is not the chip's 16-bit format."""
+    source: str
+
+
 class DoubtRule(FrozenModel):
     """A run whose row contradicts itself or another source."""
 
@@ -155,6 +163,7 @@ class Names(FrozenModel):
     collective_launch: Seconds
     """Time to launch a collective from the host, beyond that of one replayed from a graph."""
     runs: RunDefaults
+    run_software: tuple[RunSoftwareRule, ...]
     contradictions: tuple[DoubtRule, ...]
 
     def chip(self, name: str) -> Chip | None:
@@ -211,6 +220,11 @@ class Names(FrozenModel):
     def used_in_calibration(self, row: str) -> bool:
         """Tell whether a row of collectives, as GPU/NODES, has gone into the calibration."""
         return any(re.search(rule.pattern, row.lower()) for rule in self.calibrated_on)
+
+    def software_of_run(self, run: str) -> RunSoftwareRule | None:
+        """Give the software that made a model; none where no rule matches."""
+        plain = plain_name(run)
+        return next((rule for rule in self.run_software if re.search(rule.pattern, plain)), None)
 
     def contradicts(self, run: str) -> bool:
         """Tell whether the row of a run is known to contradict itself or another source."""

@@ -98,6 +98,9 @@ def predict(row: RunRow, profile: str | None = None) -> float:
     if found is not None:
         entry = catalog.load("models", found)
         sequence = min(entry.max_positions or defaults.sequence, defaults.longest)
+    wide = "bf16" if "bf16" in accelerator.peak_flop_per_s else "fp16"
+    rule = names().software_of_run(row.model) if profile is None else None
+    named = profile if rule is None else rule.profile
     spec = TrainingSpec(
         model=found or "compute-optimal",
         params=None if found is not None else row.parameters,
@@ -105,8 +108,8 @@ def predict(row: RunRow, profile: str | None = None) -> float:
         budget=Budget(flop=row.flop) if row.tokens is None else None,
         sequence=sequence,
         batch=float(defaults.sequences * sequence),
-        precision="bf16" if "bf16" in accelerator.peak_flop_per_s else "fp16",
-        **({} if profile is None else {"profile": profile}),
+        precision=wide if rule is None or rule.precision is None else rule.precision,
+        **({} if named is None else {"profile": named}),
     )
     prepared = prepare(ClusterSpec(accelerator=accelerator, count=devices), spec)
     return float(prepared.expected().wall_clock_s) * devices / 3600.0

@@ -7,24 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.results.spread import QUANTILES_OF_ERROR, STEP_MODEL_SIGMA, Spread, interval
+from sim.results.spread import QUANTILES_OF_ERROR, Spread, interval
 
 DECILE = 1.2815515655446004
 lucks = st.lists(st.floats(0.5, 2.0), min_size=1, max_size=20)
 sigmas = st.floats(0.0, 0.5)
+SIGMA = 0.19
 
 
 def test_without_luck_the_deciles_are_those_of_the_lognormal() -> None:
-    spread = interval(100.0, [], STEP_MODEL_SIGMA).spread
+    spread = interval(100.0, [], SIGMA).spread
     assert spread.expected == 100.0
     assert spread.p50 == pytest.approx(100.0)
-    assert math.log(spread.p90 / 100.0) == pytest.approx(DECILE * STEP_MODEL_SIGMA, rel=0.02)
-    assert math.log(spread.p10 / 100.0) == pytest.approx(-DECILE * STEP_MODEL_SIGMA, rel=0.02)
-
-
-def test_default_sigma_is_the_published_median_error() -> None:
-    """A median error of 13 % is a sigma of 0.13 over the third quartile of the normal distribution, 0.674."""
-    assert pytest.approx(0.13 / 0.6745, abs=0.005) == STEP_MODEL_SIGMA
+    assert math.log(spread.p90 / 100.0) == pytest.approx(DECILE * SIGMA, rel=0.02)
+    assert math.log(spread.p10 / 100.0) == pytest.approx(-DECILE * SIGMA, rel=0.02)
 
 
 def test_without_error_the_deciles_are_those_of_the_luck() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sim.cost.reliability import expected_run
 from sim.engine.training import play_many
-from sim.results.spread import STEP_MODEL_SIGMA
+from sim.results.step_error import CONFIGURATION_LEFT_OUT, NEW_CHIP, SOURCE_LEFT_OUT
 from sim.study import predict as module
 from sim.study.predict import by_simulation, expected_s, luck_of, predict, step_sigma
 from sim.study.question_scenario import build_scenario
@@ -53,7 +53,19 @@ def test_with_spares_only_the_simulation_answers() -> None:
 def test_a_given_step_has_no_error() -> None:
     assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", mfu=0.4)) == 0.0
     assert step_sigma(prepared("humanity", "1e22 FLOP")) == 0.0
-    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP")) == STEP_MODEL_SIGMA
+    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP")) == SOURCE_LEFT_OUT["dense"][0]
+
+
+def test_the_error_is_that_of_what_is_known() -> None:
+    """A named profile with constants for the chip is known; the default is a guess; some chips nobody has measured."""
+    named = prepared("256xh100-sxm", "1e22 FLOP", profile="nemo")
+    assert step_sigma(named) == CONFIGURATION_LEFT_OUT["dense", "hopper"][0]
+    mixture = {"model": "mixtral-8x7b"}
+    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", **mixture)) == SOURCE_LEFT_OUT["MoE"][0]
+    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", **mixture, profile="nemo")) < SOURCE_LEFT_OUT["MoE"][0]
+    assert step_sigma(prepared("256xtpu-v5p", "1e22 FLOP")) == NEW_CHIP["dense"]
+    # A profile without a constant of its own for the chip stands in: it is not known.
+    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", profile="deepseek", precision="fp8")) == 0.19
 
 
 def test_luck_of_a_long_run_is_that_of_its_parts() -> None:

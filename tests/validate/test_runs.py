@@ -29,7 +29,9 @@ def test_a_run_is_what_howlong_answers() -> None:
     answer = sim.howlong(
         on="1024xa100-80gb-sxm", model="llama-2-7b", tokens=2e12, sequence=4096, batch=2048 * 4096, seeds=1
     )
-    assert predict(row) == pytest.approx(answer.device_hours, rel=1e-9)
+    assert predict(row, "megatron-core") == pytest.approx(answer.device_hours, rel=1e-9)
+    # Its own software is of another year: slower, and named in the table of names.
+    assert predict(row) > answer.device_hours
 
 
 def test_flop_stand_for_tokens_that_a_table_does_not_know() -> None:

@@ -31,6 +31,8 @@ HUMAN_TOKENS_PER_S = 7.0
 """Pace at which people think in words, as the source text of scenarios/essay has it."""
 SHARES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 CURVE_POINTS = 10
+MOST_CALLS_TOLD = 500_000
+"""Rows of the table `calls`: the first runs to end; sums by node and the curve of parallelism count all."""
 PARALLEL_BINS = 1000
 """Bins of the curve of parallelism over time."""
 
@@ -219,13 +221,14 @@ def tables(played: PlayedTasks) -> dict[str, dict[str, NDArray[Any]]]:
     columns["reason"] = np.array(played.recording.reasons)[columns["reason"]]
     labels = np.array([node.label for node in played.nodes] or [""])
     kinds = np.array([KIND_NAMES[node.kind] for node in played.nodes] or [""])
+    told = slice(0, MOST_CALLS_TOLD)
     calls = {
-        "task": runs.task,
-        "node": labels[runs.node],
-        "kind": kinds[runs.node],
-        "ready_s": runs.ready_s,
-        "end_s": runs.end_s,
-        "state": np.array(STATE_NAMES)[runs.state],
+        "task": runs.task[told],
+        "node": labels[runs.node[told]],
+        "kind": kinds[runs.node[told]],
+        "ready_s": runs.ready_s[told],
+        "end_s": runs.end_s[told],
+        "state": np.array(STATE_NAMES)[runs.state[told]],
     }
     return {"tasks": columns, "calls": calls, "parallelism": _parallelism(played)}
 

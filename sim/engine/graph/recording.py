@@ -84,12 +84,12 @@ _FLOATS = frozenset(name for name in _NAMES if name.endswith(("_s", "_flop", "_u
 class RunColumns:
     """One row for each run of a node that was started, in the order in which they ended."""
 
-    task: Counts
+    task: NDArray[np.int32]
     """`TaskColumns.serial`."""
-    node: Counts
+    node: NDArray[np.uint16]
     ready_s: Floats
     end_s: Floats
-    state: Counts
+    state: NDArray[np.int8]
     """Place in STATE_NAMES."""
 
 
@@ -206,11 +206,11 @@ class TaskRecorder:
             np.concatenate([np.zeros(0, _kind(name)), *(chunk[name] for chunk in self._chunks)]) for name in _NAMES
         ]
         runs = RunColumns(
-            np.array(self._task, np.int64),
-            np.array(self._node, np.int64),
+            np.array(self._task, np.int32),
+            np.array(self._node, np.uint16),
             np.array(self._ready_s, np.float64),
             np.array(self._end_s, np.float64),
-            np.array(self._state, np.int64),
+            np.array(self._state, np.int8),
         )
         nodes = NodeSums(
             np.array(self._runs, np.int64),

@@ -41,7 +41,7 @@ def jobs(
     return JobCase(
         at_s=at_s,
         devices=width,
-        run_s=draw(st.integers(0, LONGEST_S)),
+        run_s=draw(st.one_of(st.integers(0, 3), st.integers(0, LONGEST_S))),
         over_s=0 if exact else draw(st.one_of(st.just(0), st.integers(0, 4))),
         priority=draw(st.integers(0, 2)),
         tenant=draw(st.sampled_from(("a", "b"))),

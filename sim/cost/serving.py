@@ -75,6 +75,7 @@ class IterationCost:
     """
 
     __slots__ = (
+        "_beside_prompt",
         "_communication",
         "_decode",
         "_lines",
@@ -94,6 +95,7 @@ class IterationCost:
         self.host_s = host.iteration_s
         self.stages = stages
         self._parts = parts
+        self._beside_prompt = parts.beside_prompt
         self._token: list[float] = []
         self._communication: list[float] = []
         self._output: list[float] = []
@@ -118,24 +120,26 @@ class IterationCost:
         attention_s = 0.0
         if decoding:
             line = self._lines.get(decoding)
-            attention_s = (self._line(decoding) if line is None else line).at(context)
+            if line is None:
+                line = self._line(decoding)
+            index = bisect_right(line.knot, context)
+            attention_s = line.base[index] + line.slope[index] * context
         if not prefill_tokens:
             base = self._decode.get(decoding)
             return (self._decode_base_s(decoding) if base is None else base) + attention_s
-        sequences = decoding + prefill_sequences
-        batches = min(self.stages, sequences)
-        ranks = self.ranks
-        if ranks == 1:
-            tokens = -(-(decoding + prefill_tokens) // batches)
-        else:
+        sequences, tokens = decoding + prefill_sequences, decoding + prefill_tokens
+        each, batches, ranks = sequences, 1, self.ranks
+        if ranks > 1:
             # Ranks of data-parallel attention run in step, and a prompt is on one of them: the fullest sets the pace.
-            fullest = -(-decoding // ranks) - (-prefill_tokens // min(ranks, prefill_sequences))
-            tokens = -(-ranks * fullest // batches)
-        parts = self._parts
-        device_s = batches * _look(self._output, -(-sequences // batches), parts.output_s)
-        device_s += _look(self._token, tokens, parts.token_s) + attention_s * parts.beside_prompt
-        device_s += parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
-        host = self.host
+            tokens = ranks * (-(-decoding // ranks) - (-prefill_tokens // min(ranks, prefill_sequences)))
+        if self.stages > 1:
+            batches = min(self.stages, sequences)
+            each, tokens = -(-sequences // batches), -(-tokens // batches)
+        parts, host, output, token = self._parts, self.host, self._output, self._token
+        output_s = output[each] if each < len(output) else _look(output, each, parts.output_s)
+        token_s = token[tokens] if tokens < len(token) else _look(token, tokens, parts.token_s)
+        prompt_s = parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
+        device_s = batches * output_s + token_s + attention_s * self._beside_prompt + prompt_s
         return device_s + host.iteration_s + host.prefill_s + host.sequence_s * sequences
 
     def decode_s(self, decoding: int, contexts: Counts) -> Floats:
@@ -202,7 +206,7 @@ class IterationCost:
 
 
 class _Line:
-    """A broken line, evaluated by the same sums for one place and for many."""
+    """A broken line: lists for one place at a time, the same numbers as arrays for many."""
 
     __slots__ = ("base", "bases", "knot", "knots", "slope", "slopes")
 
@@ -214,10 +218,6 @@ class _Line:
         self.knot: list[float] = self.knots.tolist()
         self.base: list[float] = self.bases.tolist()
         self.slope: list[float] = slopes.tolist()
-
-    def at(self, place: float) -> float:
-        index = bisect_right(self.knot, place)
-        return self.base[index] + self.slope[index] * place
 
     def over(self, places: Counts) -> Floats:
         index = np.searchsorted(self.knots, places, side="right")

@@ -194,24 +194,19 @@ class CurveParts:
         Source: the curve of prefill attention (sim.cost.attention) by its (query, key) pairs.
         Valid for: prompts in chunks of like length.
         """
-        machine, layout = self.machine, self.layout
-        stages = min(layout.pipeline_parallel, decoding + sequences)
-        shared = stages * min(layout.attention_data_parallel, sequences)
-        own_tokens, own_pairs = tokens / shared, pairs / shared
-        heads, kv_heads, width, curve = self._heads
-        moved_s = 2.0 * own_tokens * width * (heads + kv_heads) * machine.attention_bytes
-        moved_s /= curve.memory_efficiency * machine.bandwidth_bytes_per_s
-        rate = curve.compute_efficiency * machine.attention_peak_flop_per_s
-        filling = (1.0 + curve.half_head_dim / width) * (1.0 + curve.half_rows / (own_tokens * heads))
-        spread = 2.0 * own_pairs / own_tokens
-        seconds = 0.0
+        divided, per_token_s, per_pair_s, half_rows, half_sequence, kernels_s = self._prompt
+        if divided:
+            stages = min(self.layout.pipeline_parallel, decoding + sequences)
+            shared = stages * min(self.layout.attention_data_parallel, sequences)
+            tokens, pairs = tokens / shared, pairs / shared
+        spread = 2.0 * pairs / tokens
+        filled_s = 0.0
         for layers, window in self._kinds:
-            within, span = own_pairs, spread
+            within, span = pairs, spread
             if window is not None and spread > window:
-                within, span = own_tokens * (window - window**2 / (2.0 * spread)), window
-            arithmetic_s = 4.0 * within * heads * width * filling * (1.0 + curve.half_sequence / span) / rate
-            seconds += layers * (arithmetic_s + moved_s + curve.overhead_s)
-        return seconds * self.engine.kernel_slowdown
+                within, span = tokens * (window - window**2 / (2.0 * spread)), window
+            filled_s += layers * within * (1.0 + half_sequence / span)
+        return filled_s * per_pair_s * (1.0 + half_rows / tokens) + tokens * per_token_s + kernels_s
 
     def flop(self, tokens: float, pairs: float, outputs: float) -> float:
         """Count the operations: layers of ``tokens``, attention of ``pairs``, LM head of ``outputs``, in FLOP.
@@ -233,12 +228,30 @@ class CurveParts:
         return flop_per_token(self.model, 1)
 
     @cached_property
-    def _heads(self) -> tuple[float, float, float, AttentionCurve]:
-        """Give query heads and key heads of a device in prefill, their width, and the curve."""
-        model, tensor = self.model, self.layout.tensor_parallel
-        heads = model.heads / tensor
-        kv_heads = heads if model.mla else max(model.kv_heads / tensor, 1.0)
-        return heads, kv_heads, score_width(model), self.machine.attention
+    def _prompt(self) -> tuple[bool, float, float, float, float, float]:
+        """Give what prefill attention is made of, times for all layers or for one pair and layer.
+
+        Whether devices share the prompts out; the time of a token's operands and of a pair's arithmetic; tokens and
+        keys at which the kernel is half as fast; the time of launches.
+        """
+        model, machine, layout, curve = self.model, self.machine, self.layout, self.machine.attention
+        slowdown = self.engine.kernel_slowdown
+        heads = model.heads / layout.tensor_parallel
+        kv_heads = heads if model.mla else max(model.kv_heads / layout.tensor_parallel, 1.0)
+        width = score_width(model)
+        layers = sum(layers for layers, _ in self._kinds)
+        moved_bytes = 2.0 * width * (heads + kv_heads) * machine.attention_bytes
+        moved_s = moved_bytes / (curve.memory_efficiency * machine.bandwidth_bytes_per_s)
+        rate = curve.compute_efficiency * machine.attention_peak_flop_per_s
+        per_pair_s = 4.0 * heads * width * (1.0 + curve.half_head_dim / width) / rate
+        return (
+            max(layout.pipeline_parallel, layout.attention_data_parallel) > 1,
+            slowdown * layers * moved_s,
+            slowdown * per_pair_s,
+            curve.half_rows / heads,
+            curve.half_sequence,
+            slowdown * layers * curve.overhead_s,
+        )
 
     @cached_property
     def _kinds(self) -> tuple[tuple[int, float | None], ...]:

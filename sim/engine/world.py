@@ -24,25 +24,20 @@ USUAL, LAST = simpy.events.NORMAL, simpy.events.EventPriority(2)
 """Of the wake-ups at one instant the last come after all others: iterations see every arrival of their instant."""
 
 
-class _WakeUp:
-    """One entry of the clock: a timeout costs five times as much, and a service has some for each request."""
-
-    __slots__ = ("action", "alarm", "version")
-
-    def __init__(self, action: Callable[[], None], alarm: Alarm | None = None, version: int = 0) -> None:
-        self.action = action
-        self.alarm = alarm
-        self.version = version
-
-
 class _Clock(simpy.Environment):
-    """SimPy's clock, which also holds plain wake-ups, rings at exact times and passes over time without any."""
+    """SimPy's clock, which also holds plain wake-ups, rings at exact times and passes over time without any.
 
-    def wake_at(self, time_s: float, priority: simpy.events.EventPriority, wake_up: _WakeUp) -> None:
-        """Handle a wake-up at exactly this time; now + (time - now) may be another float."""
+    A wake-up is its action itself, or an alarm: a timeout costs five times as much, and a service has some for each
+    request.
+    """
+
+    def wake_at(self, time_s: float, priority: simpy.events.EventPriority, wake_up: Alarm | Callable[[], None]) -> int:
+        """Handle a wake-up at exactly this time, as now + (time - now) may be another float; give its number."""
         if not self._now <= time_s < math.inf:
             raise ConservationError(f"a wake-up for {time_s!r} s is set at {self._now!r} s")
-        heappush(self._queue, (time_s, priority, next(self._eid), wake_up))  # type: ignore[misc] # see step
+        number = next(self._eid)
+        heappush(self._queue, (time_s, priority, number, wake_up))  # type: ignore[misc] # see step
+        return number
 
     def skip_to(self, time_s: float) -> bool:
         """Let the time pass, unless something is set to happen by then; tell whether it passed."""
@@ -55,15 +50,14 @@ class _Clock(simpy.Environment):
     def step(self) -> None:
         """Handle the next wake-up, ours or SimPy's."""
         queue: list[Any] = self._queue
-        if queue:
-            wake_up = queue[0][3]
-            if type(wake_up) is _WakeUp:
-                self._now = heappop(queue)[0]
-                alarm = wake_up.alarm
-                if alarm is None or alarm.version == wake_up.version:
-                    wake_up.action()
-                return
-        super().step()
+        if not queue or isinstance(queue[0][3], simpy.Event):
+            super().step()
+            return
+        self._now, _, number, wake_up = heappop(queue)
+        if type(wake_up) is not Alarm:
+            wake_up()
+        elif wake_up.number == number:
+            wake_up.action()
 
 
 class World:
@@ -74,12 +68,14 @@ class World:
 
     def __init__(self, capacity: int, seed: int, max_events: int = MAX_EVENTS) -> None:
         """Begin at time 0 with ``capacity`` free devices."""
-        self.environment = _Clock()
+        self.environment = _Clock(0.0)
         self.streams = Streams(seed)
         self.ledger = Ledger(capacity)
         self.max_events = max_events
         self.skip_to = self.environment.skip_to
         """Let time pass until then without a wake-up, unless one is set by then; tells whether it passed."""
+        self.finished: Callable[[], bool] = _never
+        """What the run under way waits for."""
         self.events = 0
         """Wake-ups handled so far, obsolete ones included."""
         self.horizon_s: float | None = None
@@ -90,12 +86,12 @@ class World:
     @property
     def now_s(self) -> float:
         """Give the seconds since the world began."""
-        return float(self.environment.now)
+        return self.environment._now  # noqa: SLF001 - asked for several times a request; a property of SimPy's costs twice
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Call the action once, ``delay_s`` from now; it cannot be called off (an `Alarm` can)."""
         clock = self.environment
-        clock.wake_at(clock.now + delay_s, USUAL, _WakeUp(action))
+        clock.wake_at(clock._now + delay_s, USUAL, action)  # noqa: SLF001 - as above
 
     def run_until(self, finished: Callable[[], bool]) -> None:
         """Handle wake-ups until the condition holds.
@@ -105,15 +101,16 @@ class World:
             ConservationError: nothing is left to wake up and the condition does not hold.
         """
         step = self.environment.step
+        self.finished = finished
         while not finished():
             if self.events >= self._next_look:
                 self.show()
-            if self.events >= self.max_events:
-                raise LimitError(
-                    "the simulation reached its limit of events",
-                    value=f"{self.events} events after {self.now_s:.6g} simulated seconds",
-                    mend="a shorter run or fewer interruptions; World(max_events=...) raises the limit",
-                )
+                if self.events >= self.max_events:
+                    raise LimitError(
+                        "the simulation reached its limit of events",
+                        value=f"{self.events} events after {self.now_s:.6g} simulated seconds",
+                        mend="a shorter run or fewer interruptions; World(max_events=...) raises the limit",
+                    )
             try:
                 step()
             except simpy.core.EmptySchedule:
@@ -127,35 +124,37 @@ class World:
     def show(self) -> None:
         """Let those who watch look, where a while has passed since they last did."""
         if self.events >= self._next_look:
-            self._next_look = self.events + EVERY
+            self._next_look = min(self.events + EVERY, self.max_events)
             if self._watcher is not None:
                 self._watcher.look(self.now_s, self.events, self.horizon_s)
+
+
+def _never() -> bool:
+    return False
 
 
 class Alarm:
     """One pending wake-up that can be moved.
 
-    SimPy cannot cancel a timeout, so each setting has a version, and a wake-up of an older version does nothing.
+    SimPy cannot cancel a timeout, so an alarm knows the number of its last setting, and earlier ones do nothing.
     """
+
+    __slots__ = ("_clock", "action", "number")
 
     def __init__(self, world: World, action: Callable[[], None]) -> None:
         """Keep what to do when it rings."""
         self._clock = world.environment
-        self._action = action
-        self.version = 0
+        self.action = action
+        self.number = -1
 
     def set(self, delay_s: float) -> None:
         """Ring once, ``delay_s`` from now, instead of whenever it would have rung."""
-        self._ring_at(self._clock.now + delay_s, USUAL)
+        self.number = self._clock.wake_at(self._clock.now + delay_s, USUAL, self)
 
     def set_at(self, time_s: float) -> None:
         """Ring once at exactly this time, after all else that happens at that instant, instead of whenever else."""
-        self._ring_at(time_s, LAST)
+        self.number = self._clock.wake_at(time_s, LAST, self)
 
     def clear(self) -> None:
         """Do not ring."""
-        self.version += 1
-
-    def _ring_at(self, time_s: float, priority: simpy.events.EventPriority) -> None:
-        self.version = version = self.version + 1
-        self._clock.wake_at(time_s, priority, _WakeUp(self._action, self, version))
+        self.number = -1

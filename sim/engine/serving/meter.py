@@ -21,6 +21,7 @@ MAX_BINS = 2**20
 """Bins of time; a run that is longer has bins of 2, 4, ... s."""
 FIRST_BIN_S = 1.0
 STRETCH = Struct("12d")
+STRETCH_BYTES = STRETCH.size
 _CURVES = 10
 
 
@@ -36,7 +37,8 @@ class Meter:
     def __init__(self, communication_s: Callable[[int], float]) -> None:
         """Take the exposed communication of an iteration by its tokens."""
         self._communication_s = communication_s
-        self.buffer = bytearray(STRETCH.size * STRETCHES_AT_ONCE)
+        self.size = STRETCH_BYTES * STRETCHES_AT_ONCE
+        self.buffer = bytearray(self.size)
         self.used = 0
         self._curves = np.zeros((_CURVES, 1024))
         self._bin_s = FIRST_BIN_S

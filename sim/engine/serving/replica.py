@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sim.engine.serving.jump import Jump
-from sim.engine.serving.meter import STRETCH
+from sim.engine.serving.meter import STRETCH, STRETCH_BYTES
 from sim.engine.world import Alarm
 
 if TYPE_CHECKING:
@@ -46,6 +46,21 @@ class IterationCost(Protocol):
 
 class Replica:
     """Runs the sequences of a scheduler; hands each back when it is finished or dropped."""
+
+    __slots__ = (
+        "_alarm",
+        "_cost",
+        "_dropping",
+        "_hand_back",
+        "_jump",
+        "_meter",
+        "_now_s",
+        "_world",
+        "broken_s",
+        "idle",
+        "index",
+        "scheduler",
+    )
 
     def __init__(
         self,
@@ -113,16 +128,17 @@ class Replica:
 
     def _ring(self) -> None:
         """Carry out what was planned and plan on, without a wake-up as long as nothing else can happen before."""
-        skip_to, jump = self._world.skip_to, self._jump
+        world, jump = self._world, self._jump
+        skip_to = world.skip_to
         if not jump.count:
-            self._now_s = self._world.now_s
+            self._now_s = world.now_s
         while True:
-            handed_back = bool(jump.count) and self._carry_out()
+            handed_back = jump.count > 0 and self._carry_out()
             if not self._plan():
                 self.idle = True
                 return
             # Whoever was told of a finish may have waited for just that to end the simulation.
-            if handed_back or not skip_to(jump.end_s):
+            if (handed_back and world.finished()) or not skip_to(jump.end_s):
                 self._alarm.set_at(jump.end_s)
                 return
 
@@ -131,21 +147,17 @@ class Replica:
         scheduler = self.scheduler
         scheduler.compose(self._now_s)
         decodes = scheduler.decodes
-        chunks = scheduler.chunks
-        if chunks:
-            context = scheduler.batch.context if decodes else 0
-            length_s = self._cost.mixed_s(
-                decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, len(chunks)
-            )
-            self._jump.single(self._now_s, length_s + scheduler.moved_s)
+        chunks = len(scheduler.chunks)
+        if not chunks and not scheduler.moved_s:
+            if not decodes:
+                return False
+            self._plan_decode(decodes, scheduler.batch.context, scheduler.affordable())
             return True
-        if not decodes:
+        if not chunks and not decodes:
             return False
-        if scheduler.moved_s:
-            length_s = self._cost.mixed_s(decodes, scheduler.batch.context, 0, 0, 0)
-            self._jump.single(self._now_s, length_s + scheduler.moved_s)
-            return True
-        self._plan_decode(decodes, scheduler.batch.context, scheduler.affordable())
+        context = scheduler.batch.context if decodes else 0
+        length_s = self._cost.mixed_s(decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, chunks)
+        self._jump.single(self._now_s, length_s + scheduler.moved_s)
         return True
 
     def _plan_decode(self, decodes: int, context: int, count: int) -> None:
@@ -168,8 +180,8 @@ class Replica:
         self._measure()
         count = jump.count
         jump.count = 0
-        self._now_s = jump.end_s
-        done = scheduler.advance(count, jump.end_s)
+        self._now_s = now_s = jump.end_s
+        done = scheduler.advance(count, now_s)
         if scheduler.gaps:
             self._meter.add_gaps(scheduler.gaps)
             scheduler.gaps = []
@@ -187,11 +199,15 @@ class Replica:
     def _measure(self) -> None:
         """Tell the meter what is about to be carried out."""
         jump, scheduler, meter = self._jump, self.scheduler, self._meter
-        decodes, pool = scheduler.decodes, scheduler.pool
         if jump.ends_s is not None:
             self._measure_listed(jump.ends_s[: jump.count])
             return
-        used = meter.used
+        decodes, pool, used = scheduler.decodes, scheduler.pool, meter.used
+        tokens, pairs = decodes, 0
+        if decodes:
+            pairs = scheduler.batch.context
+            if scheduler.width > 1:
+                tokens, pairs = decodes * scheduler.width, scheduler.batch.pairs()
         STRETCH.pack_into(
             meter.buffer,
             used,
@@ -199,8 +215,8 @@ class Replica:
             jump.first_s,
             jump.step_s,
             jump.count,
-            decodes * scheduler.width,
-            0 if not decodes else scheduler.batch.context if scheduler.width == 1 else scheduler.batch.pairs(),
+            tokens,
+            pairs,
             scheduler.prefill_tokens,
             scheduler.prefill_pairs,
             len(scheduler.chunks),
@@ -208,8 +224,8 @@ class Replica:
             len(scheduler.waiting),
             pool.capacity - pool.free,
         )
-        meter.used = used = used + STRETCH.size
-        if used == len(meter.buffer):
+        meter.used = used = used + STRETCH_BYTES
+        if used == meter.size:
             meter.flush()
 
     def _measure_listed(self, ends_s: list[float]) -> None:
@@ -236,7 +252,7 @@ class Replica:
                 waiting,
                 held,
             )
-            meter.used += STRETCH.size
-            if meter.used == len(meter.buffer):
+            meter.used += STRETCH_BYTES
+            if meter.used == meter.size:
                 meter.flush()
             start_s = end_s

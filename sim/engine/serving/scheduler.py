@@ -34,6 +34,13 @@ _OWN = object()
 class Scheduler:
     """Sequences of one replica: waiting, prefilling, decoding."""
 
+    __slots__ = (
+        "_open", "_taken", "admission", "alone", "batch", "block_move_s", "block_size", "by_priority", "cache",
+        "chunked", "chunks", "decodes", "drafted", "epoch", "gaps", "host_blocks", "late", "max_sequences",
+        "moved_s", "partial", "place", "pool", "preemptions", "prefill_first", "prefill_only", "prefill_pairs",
+        "prefill_tokens", "static", "swaps", "token_budget", "waiting", "watermark", "width",
+    )  # fmt: skip
+
     def __init__(
         self,
         plan: ReplicaPlan,
@@ -86,8 +93,8 @@ class Scheduler:
 
         self.partial: Sequence | None = None
         """The one whose prompt is partly computed: always the last one admitted."""
-        self.chunks: list[tuple[Sequence, int]] = []
-        """Prefill of the composed iteration: tokens of each sequence."""
+        self.chunks: list[tuple[Sequence, int, int]] = []
+        """Prefill of the composed iteration: tokens and (query, key) pairs of each sequence."""
         self.prefill_tokens = self.prefill_pairs = 0
         self.moved_s = 0.0
         """Seconds that the composed iteration waits for blocks from or to host memory."""
@@ -131,19 +138,21 @@ class Scheduler:
             self._compose_apart(now_s)
             return
         self._taken = 0
-        if batch.count:
+        decodes = batch.count
+        if decodes:
             need = batch.need() if self.drafted else batch.phases[batch.iteration % self.block_size]
             if need > self.pool.free:
                 self._take_for_decode(now_s)
-            else:
+                decodes = batch.count
+            elif need:
                 self._taken = need
                 self.pool.free -= need
+        budget = self.token_budget - decodes * self.width
         if self.partial is not None:
-            self._go_on(self.partial, self.token_budget - batch.count * self.width, now_s)
-        if self.waiting and not self.alone:
+            self._go_on(self.partial, budget, now_s)
             budget = self.token_budget - batch.count * self.width - self.prefill_tokens
-            if budget > 0:
-                self._admit(budget)
+        if budget > 0 and self.waiting and not self.alone:
+            self._admit(budget)
         self.decodes = batch.count
 
     def advance(self, iterations: int, now_s: float) -> list[Sequence]:
@@ -167,11 +176,10 @@ class Scheduler:
                     self.release(sequence)
         if chunks:
             self.chunks = []
-            for sequence, tokens in chunks:
-                computed = sequence.computed
+            for sequence, tokens, pairs in chunks:
                 sequence.prefilled += tokens
-                sequence.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
-                sequence.computed = computed = computed + tokens
+                sequence.prefill_pairs += pairs
+                sequence.computed = computed = sequence.computed + tokens
                 if computed < sequence.target:
                     self.partial = sequence
                 else:
@@ -258,8 +266,9 @@ class Scheduler:
 
     def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
         """Compute the next chunk of the prompt in hand; without blocks for it, the last one is preempted: mostly it."""
-        tokens = min(sequence.target - sequence.computed, budget)
-        blocks = -(-(sequence.computed + tokens) // self.block_size) - sequence.blocks
+        computed = sequence.computed
+        tokens = min(sequence.target - computed, budget)
+        blocks = -(-(computed + tokens) // self.block_size) - sequence.blocks
         if blocks > 0:
             while blocks > self.pool.free:
                 self.alone = True
@@ -386,9 +395,10 @@ class Scheduler:
     def _add_chunk(self, sequence: Sequence, tokens: int) -> None:
         """Put a chunk into the iteration; blocks that it fills are found by whoever is admitted after it."""
         computed = sequence.computed
-        self.chunks.append((sequence, tokens))
+        pairs = tokens * computed + tokens * (tokens + 1) // 2
+        self.chunks.append((sequence, tokens, pairs))
         self.prefill_tokens += tokens
-        self.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
+        self.prefill_pairs += pairs
         if self.cache is not None and sequence.contents:
             full = min((computed + tokens) // self.block_size, len(sequence.contents))
             if full > sequence.named:
@@ -432,7 +442,7 @@ class Scheduler:
 
     def lose_all(self) -> list[Sequence]:
         """Lose all sequences, those of a queue of its own as well, and all memory."""
-        lost = [*self.batch.running, *([self.partial] if self.partial else []), *(one for one, _ in self.chunks)]
+        lost = [*self.batch.running, *([self.partial] if self.partial else []), *(one for one, _, _ in self.chunks)]
         for sequence in list(self.batch.running):
             self.batch.leave(sequence)
         self.partial, self.chunks, self.late, self.gaps = None, [], [], []

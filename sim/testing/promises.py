@@ -107,8 +107,11 @@ def _no_starvation(trial: Trial) -> Iterator[str]:
 
 
 def _easy_promise(trial: Trial) -> Iterator[str]:
-    """Hold each job that becomes the first to wait to the time at which the running ones must be over."""
-    if not (trial.case.is_calm and trial.case.is_rigid):
+    """Hold each job that becomes the first to wait to the time at which the running ones must be over.
+
+    Where jobs take no time, several are first at one instant, and who overtook before its turn had the right to.
+    """
+    if not (trial.case.is_calm and trial.case.is_rigid and trial.case.has_length):
         return
     promised: set[int] = set()
     for time_s in trial.log.instants:
@@ -166,6 +169,9 @@ def _priorities(trial: Trial) -> Iterator[str]:
             if job.priority in seen:
                 continue
             seen.add(job.priority)
+            more_urgent_waits = any(other.priority > job.priority for other in trial.log.waiting_at(begin_s))
+            if more_urgent_waits and not job.preemptible:
+                continue  # It could not be stopped when the other fits.
             # One that started at this very instant cannot be stopped at it.
             lower = sum(
                 hold.devices
@@ -174,7 +180,7 @@ def _priorities(trial: Trial) -> Iterator[str]:
                 and trial.log.jobs[hold.number].priority < job.priority
                 and trial.log.jobs[hold.number].preemptible
             )
-            if job.devices <= free + lower:
+            if lower and job.devices <= free + lower:
                 yield (
                     f"job {job.number} of priority {job.priority} waits for {job.devices} devices from {begin_s:g} s "
                     f"to {end_s:g} s; {free} are idle and less urgent jobs hold {lower}"

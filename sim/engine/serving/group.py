@@ -66,6 +66,8 @@ class Group:
         self._prefill_only = prefill_only
         self._draw = draw
         self._shared = self._queue() if self.router is None else None
+        self._open = 0
+        """Replicas that take requests."""
         self._states: list[State] = []
         self._since_s: list[float] = []
         self._alarms: list[Alarm] = []
@@ -92,7 +94,7 @@ class Group:
             self.notify_all(sequence)
             return True
         loads = self.loads
-        if min(loads) >= AWAY:
+        if not self._open:
             self.parked.append(sequence)
             return True
         place = self.router.choose(sequence.request, loads) if len(loads) > 1 else 0
@@ -225,6 +227,7 @@ class Group:
         """Let a replica take requests, those first that found none."""
         self._change(place, "up")
         self.loads[place] -= AWAY
+        self._open += 1
         scheduler = self.replicas[place].scheduler
         if self._shared is not None:
             scheduler.waiting = self._shared
@@ -240,6 +243,7 @@ class Group:
     def _away(self, place: int, state: State) -> None:
         self._change(place, state)
         self.loads[place] += AWAY
+        self._open -= 1
         if self._shared is not None:
             self.replicas[place].scheduler.waiting = self._queue()
 

@@ -94,6 +94,9 @@ class Service:
             )
             self.groups.append(prefill)
         self._entry = self.groups[-1]
+        entry = self._entry.plan
+        self._most_tokens = plan.kv_blocks * plan.block_size
+        self._most_prompt = entry.kv_blocks * entry.block_size
         self.upkeep = self._begin_upkeep()
 
     @property
@@ -168,11 +171,8 @@ class Service:
 
     def _fits(self, request: Request) -> bool:
         """Tell whether replicas can hold a request when they hold nothing else."""
-        tokens = request.prompt_tokens + request.output_tokens - 1
-        if -(-tokens // self.plan.block_size) > self.plan.kv_blocks:
-            return False
-        entry = self._entry.plan
-        return -(-request.prompt_tokens // entry.block_size) <= entry.kv_blocks
+        prompt = request.prompt_tokens
+        return prompt <= self._most_prompt and prompt + request.output_tokens - 1 <= self._most_tokens
 
     def _turn_away(self, sequence: Sequence) -> None:
         sequence.request.status = "rejected"
@@ -267,7 +267,7 @@ class Service:
 
     def _end(self, sequences: list[Sequence]) -> None:
         """Record what became of requests, then tell those who wait for them."""
-        now_s = self.world.now_s
+        now_s, accounts, rows = self.world.now_s, self.accounts, self._rows
         for sequence in sequences:
             request = sequence.request
             finished = request.status == "waiting"
@@ -275,10 +275,12 @@ class Service:
                 request.status = "finished"
                 request.finish_s = now_s
             request.generated_tokens = sequence.generated
-            request.cached_tokens = max(sequence.cached, 0)
-            self.accounts.count(sequence, finished=finished)
-            self.statuses[_CODES[request.status]] += 1
-            self._rows.add(request, _CODES[request.status])
+            if sequence.cached > 0:
+                request.cached_tokens = sequence.cached
+            accounts.count(sequence, finished=finished)
+            code = _CODES[request.status]
+            self.statuses[code] += 1
+            rows.add(request, code)
             del self._live[request]
             if self._generators:
                 self._generators.pop(sequence.order, None)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import fitting, tables
+from sim.calibrate import fitting
 from sim.cost.attention import AttentionCurve, attention_forward_s
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sim.calibrate import attention, collective, fitting, gemm, moe, tables
+from sim.calibrate import attention, collective, fitting, gemm, moe
 from sim.calibrate.families import MEASURED, OPERATORS, PAIRS, Measured
 from sim.errors import UsageError
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import fitting, tables
+from sim.calibrate import fitting
 from sim.cost.collectives import Collective, CollectiveCurve, RankedCurve, collective_s
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import fitting, tables
+from sim.calibrate import fitting
 from sim.cost.roofline import RooflineCurve, gemm_s
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import collective, fitting, gemm, moe, tables
+from sim.calibrate import collective, fitting, gemm, moe
 from sim.calibrate.build import _fit as _origin
 from sim.calibrate.build import _ranked, _reference, _rounded
 from sim.calibrate.families import BORROWED, MEASURED, OPERATORS
@@ -22,6 +22,7 @@ from sim.cost.collectives import RankedCurve
 from sim.cost.decode_attention import DecodeCurve, LatentCurve, decode_attention_s, latent_decode_s
 from sim.errors import UsageError
 from sim.spec import catalog
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -167,7 +167,7 @@ def _check_table(job: _Job) -> None:
 
     import numpy as np
 
-    from sim.calibrate import tables
+    from sim.spec import measured_tables as tables
 
     try:
         columns = tables.read(job.table, COLUMNS[job.what], job.where)
@@ -196,7 +196,8 @@ def _is_amount(cell: object) -> bool:
 
 def _fit(job: _Job, record: Record) -> tuple[Curve, Judgement]:
     """Fit the curve that was asked for."""
-    from sim.calibrate import attention, collective, gemm, moe, tables
+    from sim.calibrate import attention, collective, gemm, moe
+    from sim.spec import measured_tables as tables
 
     if job.what == "collective":
         link = _number(job, job.chip.scale_up_bandwidth_bytes_per_s, "scale-up bandwidth")

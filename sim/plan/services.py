@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cost.serving_curves import ServingLayout
 from sim.errors import InfeasibleError, UsageError
+from sim.plan import layer_profile
 from sim.plan.placement import ClusterMap, ClusterState, pool_of_cluster
 from sim.plan.placement_rules import place
 from sim.plan.serving import Changes, ReplicaPlan, replica_plan
@@ -182,6 +184,7 @@ def _changes(settings: EngineSettings) -> Changes:
         max_sequences=settings.max_sequences,
         memory_fraction=settings.memory_fraction,
         prefix_caching=settings.prefix_caching,
+        layers=None if settings.layers is None else layer_profile.read(Path(settings.layers)),
     )
 
 

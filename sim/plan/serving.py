@@ -9,6 +9,7 @@ from sim.cost.inference_memory import PREFILL_TOKENS, Split, cache_bytes, worksp
 from sim.cost.parameters import count
 from sim.cost.serving import HostTimes, IterationCost
 from sim.cost.serving_curves import CurveParts, ServingLayout
+from sim.cost.serving_tables import TableParts
 from sim.errors import InfeasibleError, UsageError
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.plan.serving_machine import CACHE_BYTES, engine_traits, serving_machine, weight_format
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.cost.serving import IterationParts
+    from sim.cost.serving_tables import LayerTables
     from sim.spec.cluster import ClusterSpec
     from sim.spec.engine_profile import EngineProfile
     from sim.spec.model import ModelShape
@@ -102,8 +104,10 @@ class Changes:
     max_sequences: int | None = None
     memory_fraction: float | None = None
     prefix_caching: bool | None = None
+    layers: LayerTables | None = None
+    """Measured layers in place of curves, which stay for what was not measured (sim.plan.layer_profile)."""
     parts: IterationParts | None = None
-    """Measured layers in place of curves (sim.calibrate.layers)."""
+    """Parts that are ready, of whatever kind."""
 
 
 def replica_plan(
@@ -147,7 +151,10 @@ def replica_plan(
         blocks = _blocks(model, resolved, profile, layout, weights, cache, changes)
     if blocks < 1:
         raise _no_room(model, resolved, layout, weights)
-    parts = changes.parts or CurveParts(model, layout, machine, engine_traits(profile, resolved.accelerator))
+    parts = changes.parts
+    if parts is None:
+        curves = CurveParts(model, layout, machine, engine_traits(profile, resolved.accelerator))
+        parts = curves if changes.layers is None else TableParts(model, layout, changes.layers, curves)
     host = HostTimes(
         profile.iteration_host_s.value + (profile.rank_host_s.value if layout.attention_data_parallel > 1 else 0.0),
         profile.sequence_host_s.value,

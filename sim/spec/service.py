@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.spec.hardware import Slug
 from sim.spec.quantity import (
+    DOCUMENT,
     Bytes,
     BytesPerSecond,
     Count,
@@ -81,6 +83,19 @@ class EngineSettings(FrozenModel):
     """What becomes of a sequence that has to give its blocks up."""
     host: Seconds | None = None
     """Host time of one iteration that the devices wait for."""
+    layers: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Folder of your own measurements of this model's layers on this chip; it begins at the folder of the scenario."""
+
+    @field_validator("layers", mode="after")
+    @classmethod
+    def _beside_the_scenario(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Let the path begin at the folder of the file that names it."""
+        if value is None or info.context is None or DOCUMENT not in info.context:
+            return value
+        document, _ = info.context[DOCUMENT]
+        if not document.root.source.has_lines or value.startswith("~") or Path(value).is_absolute():
+            return value
+        return str(Path(document.name).parent / value)
 
 
 class Scaling(FrozenModel):

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sim.calibrate import layers
 from sim.cost.serving_curves import CurveParts, ServingLayout
 from sim.cost.serving_tables import TableParts
 from sim.engine.serving.request import Request
 from sim.engine.serving.service import Service
 from sim.engine.world import World
 from sim.errors import ScenarioError, UsageError
+from sim.plan import layer_profile as layers
 from sim.plan.resolve import resolve_cluster
 from sim.plan.serving import Changes, replica_plan
 from sim.plan.serving_machine import engine_traits, serving_machine

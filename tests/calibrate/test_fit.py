@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from sim.calibrate import attention, collective, fitting, gemm, moe, tables
+from sim.calibrate import attention, collective, fitting, gemm, moe
 from sim.cost.attention import AttentionCurve, attention_forward_s
 from sim.cost.collectives import CollectiveCurve, collective_s
 from sim.cost.grouped import GroupedCurve, routed_feed_forward_s
 from sim.cost.roofline import RooflineCurve, gemm_s
 from sim.errors import UsageError
+from sim.spec import measured_tables as tables
 
 PEAK, BANDWIDTH = 989.4e12, 3.35e12
 

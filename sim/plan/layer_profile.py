@@ -1,4 +1,4 @@
-"""Read a layer profile of one model on one chip: what `sim calibrate layers` checks, and iterations are made of.
+"""Read a layer profile of one model on one chip: measured layers that iterations are made of instead of curves.
 
 A folder holds dense.csv (layer, tokens, time_us), per_sequence.csv (layer, sequences, time_us), attention.csv
 (prefill_chunk, kv_prefill, n_decode, kv_decode, time_us) and, for models with experts, moe.csv (tokens,
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.calibrate import tables
 from sim.cost.serving_tables import ONCE, PER_LAYER, LayerTables
 from sim.errors import UsageError
+from sim.spec import measured_tables as tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def read(folder: Path) -> LayerTables:
 
     """
     if not folder.is_dir():
-        raise UsageError("a layer profile is a folder", str(folder), "--from", "check the path")
+        raise UsageError("a layer profile is a folder", str(folder), "engine.layers", "check the path")
     tokens, layer_s, once_s = _dense(folder / "dense.csv")
     sequences, output_s = _outputs(folder / "per_sequence.csv")
     axes, attention_s = _attention(folder / "attention.csv")

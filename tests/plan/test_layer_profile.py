@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.calibrate import layers
 from sim.cost.serving_curves import CurveParts, ServingLayout
 from sim.cost.serving_tables import TableParts
 from sim.errors import UsageError
+from sim.plan import layer_profile as layers
 from sim.plan.resolve import resolve_cluster
+from sim.plan.services import plan_service
 from sim.plan.serving import Changes, replica_plan
 from sim.plan.serving_machine import engine_traits, serving_machine
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
+from sim.spec.load import load_scenario
+from sim.spec.service import EngineSettings
 
 AXES = ((0, 16, 64), (0, 16, 64), (0, 1, 2, 4), (0, 16, 64, 256))
 
@@ -90,3 +93,26 @@ def test_a_hole_in_the_grid_is_refused(tmp_path: Path) -> None:
 def test_an_absent_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="folder"):
         layers.read(tmp_path / "nothing")
+
+
+def test_a_scenario_takes_the_profile_beside_it(tmp_path: Path) -> None:
+    """`engine: {layers: FOLDER}`: the plan of the service is made of it, and changes with it."""
+    write(tmp_path / "measured")
+    text = """
+schema_version: 1
+name: measured
+cluster: 1xh100-sxm
+services: {chat: {model: llama-3.1-8b, plan: {tp: 1}, engine: {layers: measured}}}
+workloads:
+  - requests: {service: chat, arrivals: {poisson: 1/s}, input: 100 tokens, output: 10 tokens, count: 5}
+"""
+    file = tmp_path / "scenario.yaml"
+    file.write_text(text, encoding="utf-8")
+    scenario = load_scenario(file)
+    cluster = resolve_cluster(scenario.cluster)
+    planned = plan_service("chat", scenario.services["chat"], cluster)
+    usual = plan_service("chat", scenario.services["chat"].model_copy(update={"engine": EngineSettings()}), cluster)
+    assert planned.plan.cost.mixed_s(4, 64, 0, 0, 0) != usual.plan.cost.mixed_s(4, 64, 0, 0, 0)
+    file.write_text(text.replace("layers: measured", "layers: nowhere"), encoding="utf-8")
+    with pytest.raises(UsageError, match="folder"):
+        plan_service("chat", load_scenario(file).services["chat"], cluster)

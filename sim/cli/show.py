@@ -66,7 +66,7 @@ def find(name: str) -> tuple[str, str, tuple[str, ...]]:
     >>> find("calibration/h100-sxm")
     ('calibration', 'h100-sxm', ())
     >>> find("h100-sxm")
-    ('accelerators', 'h100-sxm', ('calibration',))
+    ('accelerators', 'h100-sxm', ('kernels', 'calibration'))
     """
     from sim.cli.rows import KINDS, names_of
 

@@ -155,7 +155,7 @@ REFUSED = {
     "1e26 on -5 H100s": ('"-5" is not understood', "sim ask"),
     "1,5e26 FLOP on 1000 H100s": ("the decimal sign is a point", "sim ask"),
     "1e999 FLOP on 8 H100s": ("larger or smaller than this program can hold", "1e26"),
-    "1e26 on 1000 H100s in fp4": ("training runs in bf16, fp16 or fp8", "sim ask"),
+    "1e26 on 1000 H100s in fp4": ("training runs in bf16, fp16, fp8", "sim ask"),
     "1e26 on 1000 H100s in fp8 or bf16": ("one precision", "sim ask"),
     "1e25 and 1e26 on 1000 H100s": ("one budget", "sim ask"),
     "1e26 on 100k H100s + 50k B200s": ("two kinds of accelerators", "sim howlong 1e26"),

@@ -66,7 +66,7 @@ def resolved(scenario: Scenario, rows: tuple[Origin, ...] = ()) -> str:
 
 
 def _leave_unnamed(scenario: Scenario, data: dict[str, Any]) -> None:
-    """Leave out a software profile that nobody named: naming one says that it is known, and the interval is narrower."""
+    """Leave out a software profile that nobody named: naming one says that it is known, and narrows the interval."""
     for place, workload in enumerate(scenario.workloads):
         training = workload.training
         if training is not None and "profile" not in training.model_fields_set:

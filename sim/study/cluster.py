@@ -29,7 +29,7 @@ from sim.results.run_report import RunReport
 from sim.spec.job_traces import read_nodes
 from sim.spec.policy import PolicySpec
 from sim.study.cluster_jobs import Asked, Gathered, gather, priority_of
-from sim.study.telling import provenance
+from sim.study.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,11 +38,6 @@ SERIAL_BITS = 24
 """Serial numbers of the tasks of a trace begin at the place of its workload, plus 1, shifted by so much."""
 
 
-def has_tasks(scenario: Scenario) -> bool:
-    """Tell whether any workload of a scenario is of tasks."""
-    return any(workload.tasks is not None for workload in scenario.workloads)
-
-
 class Tasks:
     """All workloads of tasks of a scenario while it is played."""
 
@@ -102,6 +97,22 @@ class Tasks:
                 raise ScenarioError("two workloads of tasks have different names", spec.label, where, "name: another")
             labels[spec.label] = index
 
+    def told_with(self, report: RunReport, served: Sequence[Served]) -> RunReport:
+        """Put the tasks into the report of the services that they ran on."""
+        played = self.close(served)
+        figures = values(played)
+        merged = report.values | figures
+        tool_usd = float(played.recording.tasks.tool_usd.sum())
+        return replace(
+            report,
+            sentence=f"{_sentence(played, merged)} {report.sentence}".strip(),
+            values=merged,
+            sections=(*sections(played, merged), *report.sections),
+            tables=report.tables | tables(played),
+            cost_usd=None if report.cost_usd is None else report.cost_usd + tool_usd,
+            missing=(*report.missing, *_failures(played)),
+        )
+
     def close(self, served: Sequence[Served]) -> PlayedTasks:
         """Give what was played; services are closed already."""
         costs = [each.cost_usd for each in served]
@@ -121,22 +132,6 @@ class Tasks:
             energy_j=energy_j or None,
             model_flop=flop,
         )
-
-
-def with_tasks(report: RunReport, played: PlayedTasks) -> RunReport:
-    """Put tasks into the report of the services that they ran on."""
-    figures = values(played)
-    merged = report.values | figures
-    tool_usd = float(played.recording.tasks.tool_usd.sum())
-    return replace(
-        report,
-        sentence=f"{_sentence(played, merged)} {report.sentence}".strip(),
-        values=merged,
-        sections=(*sections(played, merged), *report.sections),
-        tables=report.tables | tables(played),
-        cost_usd=None if report.cost_usd is None else report.cost_usd + tool_usd,
-        missing=(*report.missing, *_failures(played)),
-    )
 
 
 def _sentence(played: PlayedTasks, figures: Mapping[str, Value]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,6 @@ from sim.spec.service import Scaling as ScalingSpec
 from sim.spec.traces import open_trace
 from sim.spec.traces_links import parents_of
 from sim.spec.traces_rows import Rows
-from sim.study.graphs import Tasks, has_tasks, with_tasks
 from sim.study.serving_report import report
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ def play_serving(scenario: Scenario) -> RunReport:
         player.on_over = partial(left.discard, index)
         player.window = planned[workloads[index].service].model.max_positions or math.inf
     tasks = None
-    if has_tasks(scenario):
+    if any(workload.tasks is not None for workload in scenario.workloads):
+        # Requests alone do not wait for what graphs need.
+        graphs = importlib.import_module("sim.study.graphs")
         services = {name: (each.service, each.planned) for name, each in running.items()}
-        tasks = Tasks(world, scenario, services, left.discard)
+        tasks = graphs.Tasks(world, scenario, services, left.discard)
         left |= set(tasks.workloads)
     world.run_until(lambda: not left)
     end_s = world.now_s
@@ -93,7 +95,10 @@ def play_serving(scenario: Scenario) -> RunReport:
         if player.beyond_window
     ]
     told = report(scenario, cluster, served, accounts, list(planned.values()), notes)
-    return told if tasks is None else with_tasks(told, tasks.close(served))
+    if tasks is None:
+        return told
+    together: RunReport = tasks.told_with(told, served)
+    return together
 
 
 def start_service(

@@ -10,7 +10,7 @@ from sim.results.run_report import RunReport, Value
 from sim.results.serving import tables, values, weighted_flop
 from sim.results.serving_sections import sections
 from sim.spec import catalog, defaults
-from sim.study.telling import provenance
+from sim.study.provenance import provenance
 from sim.units import show
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from sim.plan.resolve import resolve_cluster
 from sim.plan.services import plan_service
 from sim.plan.training import power_model
 from sim.study.cluster import play_cluster
+from sim.study.provenance import provenance
 from sim.study.serving import play_serving
-from sim.study.telling import provenance
 
 if TYPE_CHECKING:
     from sim.plan.resolve import ResolvedCluster

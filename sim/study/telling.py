@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from sim.results import words
 from sim.results.build import Telling, build
 from sim.study.levers import levers
 from sim.study.predict import LUCK_SEEDS
+from sim.study.provenance import provenance
 from sim.study.question_scenario import OPTIONS, number_text, scenario_text
 
 if TYPE_CHECKING:
@@ -102,17 +100,3 @@ def _scenario_text(asked: Asked, answer: dict[str, Any], sentence: str) -> str:
     on = f"{answer['count']}x{asked.on}" if "count" in answer else asked.on
     budget = f"{answer['flop']['expected']!r} FLOP" if "flop" in answer else asked.budget
     return scenario_text(on, budget, asked.options, seed=asked.seed, comment=sentence)
-
-
-def provenance(scenario: Scenario) -> dict[str, Any]:
-    """Say which version answered, from which scenario and seed."""
-    try:
-        installed = version("flopclock")
-    except PackageNotFoundError:
-        installed = "not installed"
-    canonical = json.dumps(scenario.model_dump(mode="json"), sort_keys=True)
-    return {
-        "version": installed,
-        "seed": scenario.seed,
-        "scenario_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
-    }

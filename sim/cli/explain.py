@@ -26,20 +26,26 @@ def explain(
         ),
     ],
     quantity: Annotated[
-        str, typer.Argument(help="A figure of the record: energy_j, mfu_run; nothing lists them.", show_default=False)
+        str,
+        typer.Argument(
+            help="A figure of the record: energy_j, mfu_run; task.3 for one task; nothing lists them.",
+            show_default=False,
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Explain a figure of a result, a field of a scenario, or an error.
 
     A figure comes with its formula, the inputs with their sources, and the lines of the scenario that set them.
-    Examples: sim explain DIR energy_j; sim explain cluster.failure_rate; sim explain InfeasibleError
+    Examples: sim explain DIR energy_j; sim explain DIR task.3; sim explain cluster.failure_rate; sim explain exit-4
     """
     if Path(what).exists() or what.endswith(".json") or quantity:
         from sim.results.record import read
 
         record = read(what)
-        if quantity:
+        if quantity.startswith("task."):
+            _task(record, quantity, json=json)
+        elif quantity:
             _figure(record, what, quantity, json=json)
         else:
             _list(record, what, json=json)
@@ -62,6 +68,17 @@ def _figure(record: Record, what: str, quantity: str, *, json: bool) -> None:
         output.write_json(found.to_dict())
         return
     _draw(found, what)
+
+
+def _task(record: Record, quantity: str, *, json: bool) -> None:
+    from sim.cli.run_report import draw_section
+    from sim.results.task_timeline import timeline
+
+    found = timeline(record, quantity)
+    if json:
+        output.write_json(found.to_dict())
+        return
+    draw_section(found)
 
 
 def _draw(found: Explanation, what: str) -> None:

@@ -60,7 +60,9 @@ def draw_section(section: Section) -> None:
     output.write(output.styled(section.title, output.BOLD))
     drawing = output.table()
     for place, each in enumerate(section.columns):
-        drawing.add_column(each.name.replace("_", " "), justify="left" if place == 0 else "right")
+        drawing.add_column(
+            each.name.replace("_", " "), justify="left" if place == 0 or each.dimension == "bar" else "right"
+        )
     for row in section.rows:
         drawing.add_row(*(cell(value, each) for value, each in zip(row, section.columns, strict=True)))
     output.draw(drawing, folds=False)

@@ -40,7 +40,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a section; ``dimension`` says how its cells are shown ("name" for text)."""
+    """One column of a section; ``dimension`` says how its cells are shown ("name" for text, "bar" for a drawn one)."""
 
     name: str
     dimension: str = "name"

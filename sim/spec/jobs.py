@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.spec.arrivals import Arrivals
+from sim.spec.beside import beside_the_scenario
 from sim.spec.distribution import Distribution, Varying
 from sim.spec.hardware import Slug
 from sim.spec.quantity import (
-    DOCUMENT,
     Fraction,
     FrozenModel,
     PositiveCount,
@@ -134,16 +133,11 @@ class JobsSpec(FrozenModel):
     @classmethod
     def _beside_the_scenario(cls, value: JobTraceSpec | None, info: ValidationInfo) -> JobTraceSpec | None:
         """Let the paths of a trace begin at the folder of the file that names them."""
-        folder = None if value is None else _folder(value.file, info)
-        if value is None or folder is None:
-            return value
+        if value is None:
+            return None
         paths = {name: getattr(value, name) for name in ("file", "throughputs", "nodes")}
-        moved = {
-            name: str(folder / path)
-            for name, path in paths.items()
-            if path is not None and not path.startswith("~") and not Path(path).is_absolute()
-        }
-        return value.model_copy(update=moved)
+        given = {name: path for name, path in paths.items() if path is not None}
+        return value.model_copy(update={name: beside_the_scenario(path, info, "jobs") for name, path in given.items()})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -164,18 +158,3 @@ class JobsSpec(FrozenModel):
         if self.arrivals is not None and self.arrivals.closed is not None:
             raise refusal("jobs do not wait for their users", "closed", "poisson, gamma, weibull, diurnal or at_once")
         return self
-
-
-def _folder(file: str, info: ValidationInfo) -> Path | None:
-    """Give the folder of the file that a trace is named in; None where it is not named in one."""
-    if info.context is None or DOCUMENT not in info.context:
-        return None
-    document, at = info.context[DOCUMENT]
-    workloads = document.data.get("workloads") if isinstance(document.data, dict) else None
-    for index, workload in enumerate(workloads if isinstance(workloads, list) else ()):
-        jobs = workload.get("jobs") if isinstance(workload, dict) else None
-        trace = jobs.get("trace") if isinstance(jobs, dict) else None
-        if trace == file or (isinstance(trace, dict) and trace.get("file") == file):
-            source = document.source((*at, "workloads", index, "jobs", "trace"))
-            return Path(source.name).parent if source.has_lines else None
-    return Path(document.name).parent if document.root.source.has_lines else None

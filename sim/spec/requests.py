@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.spec.arrivals import Arrivals
+from sim.spec.beside import beside_the_scenario
 from sim.spec.distribution import Distribution, Varying
 from sim.spec.hardware import Slug
-from sim.spec.quantity import DOCUMENT, FrozenModel, PositiveCount, Seconds, refusal, refuse_truth
+from sim.spec.quantity import FrozenModel, PositiveCount, Seconds, refusal, refuse_truth
 from sim.spec.short_forms import AlsoWritten
 
 LONGEST_TOKENS = 1e8
@@ -114,10 +114,9 @@ class RequestsSpec(FrozenModel):
     @classmethod
     def _beside_the_scenario(cls, value: TraceSpec | None, info: ValidationInfo) -> TraceSpec | None:
         """Let the path of a trace begin at the folder of the file that names it."""
-        if value is None or Path(value.file).expanduser().is_absolute() or value.file.startswith("~"):
-            return value
-        folder = _folder(value.file, info)
-        return value if folder is None else value.model_copy(update={"file": str(folder / value.file)})
+        if value is None:
+            return None
+        return value.model_copy(update={"file": beside_the_scenario(value.file, info, "requests")})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -150,18 +149,3 @@ class RequestsSpec(FrozenModel):
     def at_once(self) -> bool:
         """Tell whether all requests come at the beginning."""
         return self.arrivals is not None and self.arrivals.at_once is not None
-
-
-def _folder(file: str, info: ValidationInfo) -> Path | None:
-    """Give the folder of the file that a trace is named in; None where it is not named in one."""
-    if info.context is None or DOCUMENT not in info.context:
-        return None
-    document, at = info.context[DOCUMENT]
-    workloads = document.data.get("workloads") if isinstance(document.data, dict) else None
-    for index, workload in enumerate(workloads if isinstance(workloads, list) else ()):
-        requests = workload.get("requests") if isinstance(workload, dict) else None
-        trace = requests.get("trace") if isinstance(requests, dict) else None
-        if trace == file or (isinstance(trace, dict) and trace.get("file") == file):
-            source = document.source((*at, "workloads", index, "requests", "trace"))
-            return Path(source.name).parent if source.has_lines else None
-    return Path(document.name).parent if document.root.source.has_lines else None

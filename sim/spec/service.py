@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from sim.spec.beside import beside_the_scenario
 from sim.spec.hardware import Slug
 from sim.spec.quantity import (
-    DOCUMENT,
     Bytes,
     BytesPerSecond,
     Count,
@@ -90,12 +89,7 @@ class EngineSettings(FrozenModel):
     @classmethod
     def _beside_the_scenario(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Let the path begin at the folder of the file that names it."""
-        if value is None or info.context is None or DOCUMENT not in info.context:
-            return value
-        document, _ = info.context[DOCUMENT]
-        if not document.root.source.has_lines or value.startswith("~") or Path(value).is_absolute():
-            return value
-        return str(Path(document.name).parent / value)
+        return None if value is None else beside_the_scenario(value, info)
 
 
 class Scaling(FrozenModel):

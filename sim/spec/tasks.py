@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sim.spec.arrivals import Arrivals
+from sim.spec.beside import beside_the_scenario
 from sim.spec.distribution import fixed
 from sim.spec.hardware import Slug
-from sim.spec.quantity import DOCUMENT, FrozenModel, PositiveCount, Seconds, refusal, refuse_truth
+from sim.spec.quantity import FrozenModel, PositiveCount, Seconds, refusal, refuse_truth
 from sim.spec.requests import SharedPrefix, TokensOfOne, read_prefix
 from sim.spec.short_forms import AlsoWritten
 
@@ -68,13 +68,9 @@ class TasksSpec(FrozenModel):
     @classmethod
     def _beside_the_scenario(cls, value: TaskTrace | None, info: ValidationInfo) -> TaskTrace | None:
         """Let the path of a trace begin at the folder of the file that names it."""
-        if value is None or info.context is None or DOCUMENT not in info.context:
-            return value
-        path = Path(value.file).expanduser()
-        document, _ = info.context[DOCUMENT]
-        if not path.is_absolute() and document.root.source.has_lines:
-            path = Path(document.name).parent / path
-        return value.model_copy(update={"file": str(path)})
+        if value is None:
+            return None
+        return value.model_copy(update={"file": beside_the_scenario(value.file, info, "tasks")})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

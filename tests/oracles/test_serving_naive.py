@@ -82,6 +82,8 @@ def workloads(draw: st.DrawFn) -> tuple[HandPlan, list[Request]]:
 QUICK = (Phase.explicit, Phase.generate)
 """Shrinking a failure takes minutes; do it by hand."""
 ONE = ServiceOptions()
+FEW, FEWER = settings.default.max_examples // 4, settings.default.max_examples // 12
+"""12 and 4 as a rule, 250 and 83 with the long profile: both engines serve each workload, for each of many features."""
 
 
 def compare(plan: HandPlan, requests: list[Request], options: ServiceOptions = ONE) -> int:
@@ -111,16 +113,28 @@ def compare(plan: HandPlan, requests: list[Request], options: ServiceOptions = O
 
 @pytest.mark.parametrize("rules", RULES)
 @given(workload=workloads())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
+@settings(max_examples=FEW, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
 def test_each_rule_alone(rules: str, workload: tuple[HandPlan, list[Request]]) -> None:
     plan, requests = workload
     compare(replace(plan, rules=RULES[rules]), requests)
 
 
+@pytest.mark.parametrize("rules", ["v1", "prefix cache", "cached no evict", "vllm 0.6", "static"])
+@given(workload=workloads(), replicas=st.integers(2, 4), time_out_s=st.sampled_from([None, 0.1, 0.5]))
+@settings(max_examples=FEW, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
+def test_replicas_that_share_a_queue(
+    rules: str, workload: tuple[HandPlan, list[Request]], replicas: int, time_out_s: float | None
+) -> None:
+    plan, requests = workload
+    for request in requests:
+        request.time_out_s = time_out_s
+    compare(replace(plan, rules=RULES[rules]), requests, ServiceOptions(replicas=replicas, router="shared-queue"))
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("rules", SOME_RULES)
 @given(workload=workloads(), time_out_s=st.sampled_from([None, 0.1, 0.5]), curved=st.booleans())
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
+@settings(max_examples=FEWER, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
 def test_features_in_pairs(
     rules: str, options: str, workload: tuple[HandPlan, list[Request]], time_out_s: float | None, curved: bool
 ) -> None:

@@ -145,13 +145,14 @@ class ServiceRecording:
     """None where chunks were handed to a consumer instead."""
     tenants: tuple[str, ...]
     counts: dict[str, int]
-    """Requests by status; iterations, preemptions, retries, too_long, replicas_most, world_events."""
+    """Requests by status, and submitted, too long; iterations, preemptions, retries, failures, replicas, world events."""
     inter_token: Distribution
     """Gaps between tokens of one request, pooled. Several tokens of one iteration (speculation) are one gap."""
     tokens: dict[str, int]
-    """By what they were for: prefill, recomputed, cached; delivered, wasted, drafted and refused."""
+    """By what they were for: prefill, recomputed, cached; delivered, refused drafts, wasted prefill and output."""
     flop: dict[str, float]
-    """By what it was for: prefill, decode, recompute, speculative waste, wasted (requests that were given up)."""
+    """By what it was for: prefill, decode, recompute, wasted (given up, or on a replica that failed); with drafts also
+    speculative waste and drafting."""
     joules: dict[str, float]
     """By account."""
     device_seconds: dict[str, float]

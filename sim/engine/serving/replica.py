@@ -157,13 +157,7 @@ class Replica:
             return False
         context = scheduler.batch.context if decodes else 0
         length_s = self._cost.mixed_s(decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, chunks)
-        jump = self._jump
-        jump.count = 1
-        jump.start_s = self._now_s
-        jump.first_s = length_s = length_s + scheduler.moved_s
-        jump.step_s = 0.0
-        jump.end_s = self._now_s + length_s
-        jump.ends_s = None
+        self._jump.single(self._now_s, length_s + scheduler.moved_s)
         return True
 
     def _plan_decode(self, decodes: int, context: int, count: int) -> None:

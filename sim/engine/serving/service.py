@@ -290,10 +290,10 @@ class Service:
             sequence.done(sequence.request)
 
     def _next_of(self, tenant: str) -> None:
-        """Let the next request of a tenant through, now that one of its own has gone."""
+        """Let the next request of a tenant through, where one that was itself let through has gone."""
         self._tenants[tenant] -= 1
         held_back = self._held_back[tenant]
-        if held_back:
+        if held_back and self._tenants[tenant] - len(held_back) < self.options.tenant_limits[tenant]:
             sequence = held_back.popleft()
             if not self._entry.put(sequence):
                 self._turn_away(sequence)

@@ -161,6 +161,7 @@ BORROWED = {
         "l40s",
         {"bf16": _UNTHROTTLED, "fp8": _UNTHROTTLED},
         memory=(16 / 15, "derived", "the L40S keeps its error correction in line, one part in 16 of its bandwidth"),
+        notes=("Added with recorded runs of vLLM on this card in view: they are no test of it.",),
     ),
     "generic": Borrowed("A chip of which nothing is known: the H100 in every curve", "h100-sxm"),
 }  # fmt: skip

@@ -270,6 +270,14 @@ def _share(curve: Record, base: str, scale: float) -> Record:
     return kept | {"fit": {"status": "stand-in", "source": f"hardware_specs/kernels/{base}.yaml"}}
 
 
+def regenerate(name: str, data: Path) -> str:
+    """Give the text of the file of a family; ``data`` is the folder of tables that it is fitted to, if it is."""
+    measured = name in MEASURED
+    command = f"python -m sim.calibrate.kernels {name}" + (f" --data {data.as_posix()}" if measured else "")
+    record = kernels(name, data) if measured else lent(name)
+    return "\n".join([f"# Made by: {command}", *_lines(_with_units(record)), ""])
+
+
 def main() -> None:
     """Write the files of the named families."""
     parser = argparse.ArgumentParser(description="Fit the kernels of inference")
@@ -277,10 +285,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/ops"))
     chosen = parser.parse_args()
     for name in chosen.names:
-        measured = name in MEASURED
-        command = f"python -m sim.calibrate.kernels {name}" + (f" --data {chosen.data.as_posix()}" if measured else "")
-        record = kernels(name, chosen.data) if measured else lent(name)
-        text = "\n".join([f"# Made by: {command}", *_lines(_with_units(record)), ""])
+        text = regenerate(name, chosen.data)
         target = catalog.root() / "kernels" / f"{name}.yaml"
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")

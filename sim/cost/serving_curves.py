@@ -90,7 +90,6 @@ class EngineTraits:
 
     vector_kernel_s: float
     vector_kernels: float
-    collective_wait_s: float
     key_head_sharing: float
     grouped_kernels: tuple[int, ...]
     expert_imbalance: float
@@ -333,7 +332,7 @@ class CurveParts:
         else:
             group = place_group(ranks, 1, machine.domain_devices, machine.pod_devices)
             seconds = hierarchical_s("all_reduce", size_bytes, group, machine.fabric)
-        return seconds + self.engine.collective_wait_s
+        return seconds
 
     def _exchange_s(self, tokens: Floats, own: Floats, one_bytes: float) -> Numbers:
         """Time the way of tokens to the experts and back, where attention is data-parallel."""
@@ -344,7 +343,7 @@ class CurveParts:
         )
         copies = min(experts.top_k, self.layout.expert_parallel)
         sent = 2.0 * self._domain_s("all_to_all", own * copies * one_bytes)
-        return np.minimum(gathered, sent) + 2.0 * self.engine.collective_wait_s
+        return np.minimum(gathered, sent)
 
     def _domain_s(self, kind: Collective, size_bytes: Numbers) -> Numbers:
         machine, ranks = self.machine, self.layout.stage_devices

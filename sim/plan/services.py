@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,9 @@ def plan_service(name: str, spec: ServiceSpec, cluster: ResolvedCluster) -> Plan
             f"services.{name}.precision.compute",
             "leave out compute, or choose other weights",
         )
-    changes = _changes(spec.engine)
+    drafts = spec.speculative.model if spec.speculative is not None else None
+    drafter = None if drafts is None else _model(drafts)
+    changes = replace(_changes(spec.engine), draft=drafter)
 
     def plan(of: ModelShape, layout: LayoutSpec | None) -> ReplicaPlan:
         return replica_plan(
@@ -104,10 +106,8 @@ def plan_service(name: str, spec: ServiceSpec, cluster: ResolvedCluster) -> Plan
     main, prefill, draft = plan(model, usual), None, None
     if spec.disaggregation is not None:
         prefill = plan(model, spec.disaggregation.prefill_plan or usual)
-    if spec.speculative is not None and spec.speculative.model is not None:
-        draft = replica_plan(
-            _model(spec.speculative.model), cluster, profile, layout=main.layout, weights=precision.weights
-        )
+    if drafter is not None:
+        draft = replica_plan(drafter, cluster, profile, layout=main.layout, weights=precision.weights)
     return PlannedService(name, spec, model, profile, main, prefill, draft)
 
 

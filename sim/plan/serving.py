@@ -19,7 +19,6 @@ from sim.units import show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.cost.serving import IterationParts
     from sim.cost.serving_tables import LayerTables
     from sim.spec.cluster import ClusterSpec
     from sim.spec.engine_profile import EngineProfile
@@ -106,8 +105,8 @@ class Changes:
     prefix_caching: bool | None = None
     layers: LayerTables | None = None
     """Measured layers in place of curves, which stay for what was not measured (sim.plan.layer_profile)."""
-    parts: IterationParts | None = None
-    """Parts that are ready, of whatever kind."""
+    draft: ModelShape | None = None
+    """Draft model on the same devices: its weights and its cache take their memory too."""
 
 
 def replica_plan(
@@ -151,15 +150,8 @@ def replica_plan(
         blocks = _blocks(model, resolved, profile, layout, weights, cache, changes)
     if blocks < 1:
         raise _no_room(model, resolved, layout, weights)
-    parts = changes.parts
-    if parts is None:
-        curves = CurveParts(model, layout, machine, engine_traits(profile, resolved.accelerator))
-        parts = curves if changes.layers is None else TableParts(model, layout, changes.layers, curves)
-    host = HostTimes(
-        profile.iteration_host_s.value + (profile.rank_host_s.value if layout.attention_data_parallel > 1 else 0.0),
-        profile.sequence_host_s.value,
-        profile.prefill_host_s.value + profile.prefill_launch_s.value * model.layers,
-    )
+    curves = CurveParts(model, layout, machine, engine_traits(profile, resolved.accelerator))
+    parts = curves if changes.layers is None else TableParts(model, layout, changes.layers, curves)
     board = resolved.accelerator.power_w
     prefix = profile.prefix_caching if changes.prefix_caching is None else changes.prefix_caching
     return ReplicaPlan(
@@ -171,7 +163,9 @@ def replica_plan(
         weights=weights,
         cache=cache,
         rules=replace(_rules(profile), prefix_caching=prefix),
-        cost=IterationCost(parts, host, layout.pipeline_parallel, layout.attention_data_parallel),
+        cost=IterationCost(
+            parts, _host(profile, model, layout), layout.pipeline_parallel, layout.attention_data_parallel
+        ),
         kv_blocks=blocks,
         block_size=block_size,
         token_budget=changes.token_budget or int(profile.token_budget.value),
@@ -197,12 +191,13 @@ def smallest_layout(
         InfeasibleError: no layout on these devices holds them.
 
     """
+    changes = changes or Changes()
     wanted = LEAST_SEQUENCES * min(TYPICAL_CONTEXT, model.max_positions or TYPICAL_CONTEXT)
-    size = int(engine.block_size.value)
+    size = changes.block_size or int(engine.block_size.value)
     last = ServingLayout()
     for layout in _layouts(model, cluster):
         last = layout
-        if _blocks(model, cluster, engine, layout, weights, cache, changes or Changes()) * size >= wanted:
+        if _blocks(model, cluster, engine, layout, weights, cache, changes) * size >= wanted:
             return layout
     raise _no_room(model, cluster, last, weights)
 
@@ -241,10 +236,14 @@ def _blocks(
     activations = workspace_bytes(model, split, 0.0) * budget / PREFILL_TOKENS
     logits = workspace_bytes(model, split, sequences) - workspace_bytes(model, split, 0.0)
     taken = weight_bytes_per_device(model, layout, weights) + activations + logits + engine.reserve_bytes.value
+    if changes.draft is not None:
+        taken += weight_bytes_per_device(changes.draft, layout, weights)
     free = memory * fraction - taken if engine.memory_fraction_of == "total" else (memory - taken) * fraction
     if not engine.windows:
         model = model.model_copy(update={"layer_types": None, "sliding_window": None})
     each = _cache_bytes_per_token(model, layout.tensor_parallel, cache) / layout.pipeline_parallel
+    if changes.draft is not None:
+        each += _cache_bytes_per_token(changes.draft, layout.tensor_parallel, cache) / layout.pipeline_parallel
     tokens = max(free, 0.0) / each * layout.attention_data_parallel
     return int(tokens // (changes.block_size or int(engine.block_size.value)))
 
@@ -267,6 +266,15 @@ def _layouts(model: ModelShape, cluster: ResolvedCluster) -> Iterator[ServingLay
         if model.heads % tensor == 0:
             yield ServingLayout(tensor, stages, tensor if model.experts is not None else 1)
         stages *= 2
+
+
+def _host(engine: EngineProfile, model: ModelShape, layout: ServingLayout) -> HostTimes:
+    ranks_s = engine.rank_host_s.value if layout.attention_data_parallel > 1 else 0.0
+    return HostTimes(
+        engine.iteration_host_s.value + ranks_s,
+        engine.sequence_host_s.value,
+        engine.prefill_host_s.value + engine.prefill_launch_s.value * model.layers,
+    )
 
 
 def _rules(engine: EngineProfile) -> SchedulerRules:

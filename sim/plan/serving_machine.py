@@ -81,7 +81,7 @@ def serving_machine(
     accelerator = cluster.accelerator
     if accelerator.memory_bytes is None or accelerator.memory_bandwidth_bytes_per_s is None:
         raise UsageError("an ideal machine has no operators to time", value=accelerator.name)
-    form = _format(weights)
+    form = weight_format(weights)
     if cache not in CACHE_BYTES:
         raise UsageError("no such format of the cache", cache, "cache", f"one of {', '.join(CACHE_BYTES)}")
     measured, kernels = _curves(accelerator)
@@ -134,7 +134,6 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
     return EngineTraits(
         vector_kernel_s=engine.vector_kernel_s.value,
         vector_kernels=engine.vector_kernels.value,
-        collective_wait_s=engine.collective_wait_s.value,
         key_head_sharing=engine.key_head_sharing.value,
         grouped_kernels=tuple(kernel.query_heads for kernel in engine.grouped_kernels),
         expert_imbalance=engine.expert_imbalance.value,
@@ -146,10 +145,6 @@ def engine_traits(engine: EngineProfile, accelerator: Accelerator) -> EngineTrai
 
 def weight_format(weights: str) -> WeightFormat:
     """Give a format of weights by name. Raises UsageError for an unknown one."""
-    return _format(weights)
-
-
-def _format(weights: str) -> WeightFormat:
     if weights not in FORMATS:
         raise UsageError("no such format of weights", weights, "weights", f"one of {', '.join(FORMATS)}")
     return FORMATS[weights]

@@ -101,8 +101,6 @@ class EngineProfile(FrozenModel):
     """Least time of a memory-bound kernel in a captured graph."""
     vector_kernels: SourcedFactor
     """Memory-bound kernels of one layer: norms, rotary embedding, activation, after fusion."""
-    collective_wait_s: SourcedSeconds
-    """Time that an all-reduce inside an iteration takes beyond the same one alone: ranks wait for the slowest."""
     activation_quantisation: Literal["static", "dynamic"]
     """Whether 8-bit activations come quantised from the operator before, or each product measures them first."""
     eight_bit_attention: bool

@@ -143,11 +143,11 @@ def _verdict(line: Line) -> ServingVerdict:
     except ScenarioError:
         raise  # the table, or a file of the catalogue, is wrong
     except InfeasibleError as error:
-        return ServingVerdict(_changed(blank, status="infeasible", reason=_plain(error)), line.text("trust"))
+        return ServingVerdict(replace(blank, status="infeasible", reason=_plain(error)), line.text("trust"))
     except SimError as error:
-        return ServingVerdict(_changed(blank, status="skipped", reason=_plain(error)), line.text("trust"))
+        return ServingVerdict(replace(blank, status="skipped", reason=_plain(error)), line.text("trust"))
     if measured is None:
-        return ServingVerdict(_changed(blank, status="skipped", reason="value is blank or zero"), row.trust)
+        return ServingVerdict(replace(blank, status="skipped", reason="value is blank or zero"), row.trust)
     return _predicted(row, outcome, blank, measured, predicted)
 
 
@@ -159,7 +159,7 @@ def _predicted(row: ServingRow, outcome: Outcome, blank: Verdict, measured: floa
         ("dp", layout.attention_data_parallel),
         ("ep", layout.expert_parallel),
     )
-    verdict = _changed(
+    verdict = replace(
         blank,
         status="ok",
         reason="",
@@ -183,7 +183,3 @@ def _predicted(row: ServingRow, outcome: Outcome, blank: Verdict, measured: floa
 def _plain(error: SimError) -> str:
     """Give the rule of an error without the names of a row, so that equal reasons are counted together."""
     return "the model leaves no room for a cache" if isinstance(error, InfeasibleError) else error.rule
-
-
-def _changed(blank: Verdict, **changes: Any) -> Verdict:  # noqa: ANN401 - fields of a verdict
-    return replace(blank, **changes)

@@ -76,9 +76,9 @@ class Replay:
         return float(np.median(values) if self.median else np.mean(values))
 
     @property
-    def output_tokens_per_s(self) -> float:
-        """Output tokens over the time from the first arrival to the last finish."""
-        return float(np.sum(self.outputs) / (np.max(self.finish_s) - np.min(self.arrival_s)))
+    def span_s(self) -> float:
+        """From the first arrival to the last finish: what throughput is taken over."""
+        return float(np.max(self.finish_s) - np.min(self.arrival_s))
 
 
 def even_lengths(count: int, longest: int, shortest_share: float, step: float) -> list[int]:

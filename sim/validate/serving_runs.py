@@ -8,13 +8,12 @@ operator curves and published figures alone, and from its layer profile where th
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sim.cost.serving_curves import CurveParts, ServingLayout
-from sim.cost.serving_tables import TableParts
+from sim.cost.serving_curves import ServingLayout
 from sim.engine.serving.request import Request
 from sim.engine.serving.service import Service
 from sim.engine.world import World
@@ -22,7 +21,6 @@ from sim.errors import ScenarioError, UsageError
 from sim.plan import layer_profile as layers
 from sim.plan.resolve import resolve_cluster
 from sim.plan.serving import Changes, replica_plan
-from sim.plan.serving_machine import engine_traits, serving_machine
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
 from sim.validate.serving_names import serving_names
@@ -229,29 +227,32 @@ def _recorded(root: Path, folder: Path) -> _Recorded:
     )
 
 
-def _plans(root: Path, folder: Path, meta: dict[str, Any]) -> Iterator[tuple[Source, ReplicaPlan]]:
+def _plans(root: Path, folder: Path, meta: Any) -> Iterator[tuple[Source, ReplicaPlan]]:  # noqa: ANN401 - JSON
     """Plan a run from what its engine was started with; the blocks of its cache are taken where they were recorded."""
-    given, known = meta["engine_kwargs"], serving_names()
-    chip, name = known.chip(folder.parts[-3]), known.model(str(given["model"]))
-    engine = PROFILE_OF.get(folder.name)
+    known, engine = serving_names(), PROFILE_OF.get(folder.name)
+    try:
+        given, blocks = meta["engine_kwargs"], meta.get("kv_cache", {})
+        name, chip = known.model(str(given["model"])), known.chip(folder.parts[-3])
+        tensor, data = int(given.get("tensor_parallel_size", 1)), int(given.get("data_parallel_size", 1))
+        changes = Changes(
+            kv_blocks=blocks.get("num_gpu_blocks"),
+            block_size=blocks.get("block_size"),
+            token_budget=int(given["max_num_batched_tokens"]) * data,
+            max_sequences=int(given["max_num_seqs"]) * data,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ScenarioError(
+            "meta.json has engine_kwargs with model, max_num_batched_tokens and max_num_seqs",
+            f"{type(error).__name__}: {error}",
+            str(folder / "meta.json"),
+            "mend the file, or take the run away",
+        ) from None
     if chip is None or name is None or engine is None:
         raise UsageError("a run names a known chip, model and engine", "/".join(folder.parts[-3:]), str(folder))
-    model, profile = catalog.load("models", name), catalog.load("engines", engine)
-    tensor, data = int(given.get("tensor_parallel_size", 1)), int(given.get("data_parallel_size", 1))
-    experts = tensor * data if given.get("enable_expert_parallel") else 1
-    layout = ServingLayout(tensor, 1, experts, data)
+    model = catalog.load("models", name)
+    layout = ServingLayout(tensor, 1, tensor * data if given.get("enable_expert_parallel") else 1, data)
     cluster = resolve_cluster(ClusterSpec(accelerator=chip.accelerator, count=layout.devices))
-    changes = {
-        "kv_blocks": meta.get("kv_cache", {}).get("num_gpu_blocks"),
-        "block_size": meta.get("kv_cache", {}).get("block_size"),
-        "token_budget": int(given["max_num_batched_tokens"]) * data,
-        "max_sequences": int(given["max_num_seqs"]) * data,
-    }
-    curves = CurveParts(model, layout, serving_machine(cluster, profile), engine_traits(profile, cluster.accelerator))
     for measured in sorted((root / "profiles" / folder.parts[-3]).glob(f"*/{folder.parts[-2]}/*/tp{tensor}")):
-        parts = TableParts(model, layout, layers.read(measured), curves)
-        yield (
-            "layer profile",
-            replica_plan(model, cluster, profile, layout=layout, changes=Changes(**changes, parts=parts)),
-        )
-    yield "curves", replica_plan(model, cluster, profile, layout=layout, changes=Changes(**changes, parts=curves))
+        from_layers = replace(changes, layers=layers.read(measured))
+        yield "layer profile", replica_plan(model, cluster, engine, layout=layout, changes=from_layers)
+    yield "curves", replica_plan(model, cluster, engine, layout=layout, changes=changes)

@@ -28,7 +28,6 @@ ROUNDS = 10
 """Requests of a test at a fixed concurrency, as multiples of it: num_prompts of the InferenceX benchmark."""
 ENOUGH = 600
 """Requests after which such a test has found its mean, where ten rounds are more."""
-KINDS = ("first token", "static batch", "single stream", "maximum throughput", "fixed concurrency", "request rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def outcome_of(test: LoadTest) -> Outcome:
 
 def kind_of(test: LoadTest) -> str:
     """Tell by which rules a test is predicted."""
-    if test.output <= 1 and test.concurrency is not None and test.output == 1:
+    if test.output == 1 and test.concurrency is not None:
         return "first token"
     if test.input == 0 or test.output == 0:
         return "single stream"
@@ -190,7 +189,7 @@ def _loaded(test: LoadTest, plan: ReplicaPlan, blank: Outcome, replicas: int) ->
     profile = catalog.load("engines", test.profile)
     load = _load(test, profile, replicas)
     result = replace(replay(plan, load), median=test.median)
-    span_s = float(np.max(result.finish_s) - np.min(result.arrival_s))
+    span_s = result.span_s
     prompts, outputs = sum(load.prompts), sum(load.outputs)
     return replace(
         blank,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.calibrate import write
+from sim.calibrate import kernels, write
 from sim.calibrate.families import BORROWED, MEASURED
 from sim.errors import UsageError
 from sim.spec import catalog
@@ -64,6 +64,12 @@ def test_experts_of_training_sizes_are_met(name):
 def test_a_borrowing_family_is_its_base_and_what_is_known(name):
     committed = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     assert write.regenerate(name, DATA, FOLDER) == committed
+
+
+@pytest.mark.parametrize("name", kernels.BORROWERS)
+def test_kernels_that_are_lent_are_those_of_their_lenders(name):
+    committed = (FOLDER.parent / "kernels" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert kernels.regenerate(name, DATA) == committed
 
 
 @pytest.mark.parametrize("name", BORROWED)

@@ -79,7 +79,11 @@ def test_attention_is_linear_between_points(parts: TableParts) -> None:
 
 
 def test_a_plan_takes_measured_layers(parts: TableParts) -> None:
-    plan = replica_plan(parts.model, ClusterSpec(accelerator="h100-sxm", count=1), changes=Changes(parts=parts))
+    plan = replica_plan(parts.model, ClusterSpec(accelerator="h100-sxm", count=1), changes=Changes(layers=parts.tables))
+    host_s = catalog.load("engines", "vllm-v1").iteration_host_s.value
+    expected = parts.token_s(np.array([4.0]))[0] + parts.output_s(np.array([4.0]))[0] + host_s
+    expected += parts.decode_attention_s(4, np.array([256.0]))[0]
+    assert plan.cost.mixed_s(4, 256, 0, 0, 0) == pytest.approx(expected, rel=1e-9)
     contexts = np.arange(4, 900, 7, dtype=np.int64)
     assert plan.cost.decode_s(4, contexts).tolist() == [plan.cost.mixed_s(4, int(c), 0, 0, 0) for c in contexts]
     assert plan.cost.flop(1, 0, 0) == parts.curves.flop(1, 0, 0)

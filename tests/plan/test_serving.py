@@ -11,6 +11,7 @@ from sim.spec.cluster import ClusterSpec
 
 H100 = ClusterSpec(accelerator="h100-sxm", count=8)
 LLAMA = catalog.load("models", "llama-3.1-8b")
+LLAMA_70B = catalog.load("models", "llama-3.1-70b")
 
 
 def test_the_smallest_layout_is_one_device_where_the_model_fits() -> None:
@@ -35,6 +36,21 @@ def test_blocks_of_a_measured_engine() -> None:
 def test_a_given_capacity_is_taken() -> None:
     plan = replica_plan(LLAMA, H100, changes=Changes(kv_blocks=100, token_budget=512, max_sequences=7))
     assert (plan.kv_blocks, plan.token_budget, plan.max_sequences) == (100, 512, 7)
+
+
+def test_a_searched_layout_counts_tokens_in_the_blocks_that_were_asked_for() -> None:
+    sizes = {replica_plan(LLAMA_70B, H100, changes=Changes(block_size=size)).layout for size in (1, 16, 256)}
+    assert len(sizes) == 1
+
+
+def test_a_draft_model_takes_its_memory() -> None:
+    """Weights and cache of the draft stand beside those of the model: as if both were one."""
+    alone, drafted = (replica_plan(LLAMA_70B, H100, changes=Changes(draft=draft)) for draft in (None, LLAMA))
+    weights = 2 * count(LLAMA).total
+    freed = alone.kv_tokens * alone.kv_bytes_per_token - weights
+    each = alone.kv_bytes_per_token + 2 * 8 * 128 * 32 * 2
+    assert drafted.layout == alone.layout
+    assert drafted.kv_tokens == pytest.approx(freed / each, rel=1e-3)
 
 
 def test_narrow_caches_hold_twice_as_much() -> None:

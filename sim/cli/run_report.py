@@ -120,9 +120,13 @@ def _seeds(report: RunReport) -> Iterator[str]:
 def target_lines(targets: Sequence[TargetResult]) -> Iterator[str]:
     """Say of each target whether it was met."""
     for target in targets:
-        pair = (target.value, target.limit)
         value, limit = (
-            show(each, target.dimension) if target.dimension in DIMENSIONS else f"{each:.4g}" for each in pair
+            "nothing to measure"
+            if each is None
+            else show(each, target.dimension)
+            if target.dimension in DIMENSIONS
+            else f"{each:.4g}"
+            for each in (target.value, target.limit)
         )
         yield f"Target {target.name}: {value} against {limit}: {'met' if target.met else 'MISSED'}"
 

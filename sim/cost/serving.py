@@ -180,7 +180,7 @@ class IterationCost:
         """
         return _look(self._communication, tokens, self._parts.communication_s)
 
-    def flop(self, tokens: int, pairs: int, outputs: int) -> float:
+    def flop(self, tokens: float, pairs: float, outputs: float) -> float:
         """Count the operations: ``tokens`` in the layers, (query, key) ``pairs`` in attention, ``outputs`` in the head.
 
         Source: exact counts of sim.cost.transformer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,6 +88,7 @@ class RunReport(Views):
     cost_usd: float | None
     co2_kg: float | None
     values: dict[str, Value]
+    """Finite ones."""
     sections: tuple[Section, ...]
     tables: dict[str, dict[str, Any]]
     """Columns (arrays of one length) by table: "requests", "tasks", "calls", "jobs", "events", "accounts"."""
@@ -101,6 +103,8 @@ class RunReport(Views):
     """Who set each value of the scenario."""
     over_seeds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Each value of ``values``, once for each seed that was played; empty where there was one seed."""
+    unmeasured: Mapping[str, Value] = field(default_factory=dict)
+    """Figures that this run had nothing to measure by, such as latencies where nothing was answered: no numbers."""
 
     @property
     def utilization(self) -> dict[str, float]:
@@ -136,6 +140,16 @@ class RunReport(Views):
             "next": list(self.next),
             "provenance": self.provenance,
         }
+
+
+def measured(figures: Mapping[str, Value]) -> dict[str, Value]:
+    """Leave out the figures that there was nothing to measure by."""
+    return {name: figure for name, figure in figures.items() if math.isfinite(figure.value)}
+
+
+def unmeasured(figures: Mapping[str, Value]) -> dict[str, Value]:
+    """Give the figures that there was nothing to measure by."""
+    return {name: figure for name, figure in figures.items() if not math.isfinite(figure.value)}
 
 
 def gather(reports: Sequence[RunReport]) -> RunReport:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.cost.precision import WeightedFlop, weigh
 from sim.engine.serving.request import STATUSES
-from sim.results.run_report import Better, Value
+from sim.results.run_report import Better, Value, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,8 +58,8 @@ class Served:
     """Dense peaks of one device by precision."""
     bandwidth_bytes_per_s: float
     """Memory bandwidth of one device."""
-    wall_factor: float
-    """Power at the meter over that of the boards."""
+    wall_factor: float | None
+    """Power at the meter over that of the boards; None where the power of a board is not known."""
     price_usd_per_s: float | None
     """Of one device."""
 
@@ -69,8 +69,10 @@ class Served:
         return math.fsum(self.recording.device_seconds.values())
 
     @property
-    def energy_j(self) -> float:
-        """Give the energy at the meter."""
+    def energy_j(self) -> float | None:
+        """Give the energy at the meter; None where the power of the devices is not known."""
+        if self.wall_factor is None:
+            return None
         return math.fsum(self.recording.joules.values()) * self.wall_factor
 
     @property
@@ -98,12 +100,16 @@ class Served:
 
 
 def values(served: Served) -> dict[str, Value]:
-    """Give every figure of a service; docs/serving.md defines each."""
+    """Give every figure of a service that it has; docs/serving.md defines each."""
+    return measured(figures(served))
+
+
+def figures(served: Served) -> dict[str, Value]:
+    """Give every figure of a service, not numbers where there was nothing to measure it by."""
     found: dict[str, Value] = {}
     for name, group in served.groups():
         found |= {f"{name}.{key}": value for key, value in _of_group(group)}
-    found |= {f"{served.name}.{key}": value for key, value in _of_service(served)}
-    return {name: value for name, value in found.items() if math.isfinite(value.value)}
+    return found | {f"{served.name}.{key}": value for key, value in _of_service(served)}
 
 
 def _of_group(group: Group) -> Iterator[tuple[str, Value]]:
@@ -114,25 +120,21 @@ def _of_group(group: Group) -> Iterator[tuple[str, Value]]:
         ("e2e_per_token_s", group.normalized),
     ):
         yield from _spread(key, latencies)
-    if group.decode_gaps:
-        yield "tpot_s.pooled", Value(group.decode_s / group.decode_gaps, "second", "lower")
-    span_s = group.span_s
-    if span_s:
-        rates = (("output_tokens_per_s", group.output_tokens), ("requests_per_s", group.finished))
-        for key, amount in rates:
-            yield key, Value(amount / span_s, "token_per_s" if "tokens" in key else "per_s", "higher")
-        every = group.output_tokens + group.prompt_tokens
-        yield "total_tokens_per_s", Value(every / span_s, "token_per_s", "higher")
+    yield "tpot_s.pooled", Value(group.decode_s / (group.decode_gaps or math.nan), "second", "lower")
+    span_s = group.span_s or math.nan
+    yield "output_tokens_per_s", Value(group.output_tokens / span_s, "token_per_s", "higher")
+    yield "requests_per_s", Value(group.finished / span_s, "per_s", "higher")
+    every = group.output_tokens + group.prompt_tokens
+    yield "total_tokens_per_s", Value(every / span_s, "token_per_s", "higher")
     if group.limited:
-        yield "goodput_per_s", Value(group.good / span_s if span_s else 0.0, "per_s", "higher")
+        yield "goodput_per_s", Value(group.good / span_s if group.good else 0.0, "per_s", "higher")
         yield "slo_met", Value(group.good / group.limited, "fraction", "higher")
     counts = dict(zip(("finished", "timed_out", "rejected", "cancelled"), group.statuses[1:].tolist(), strict=True))
     yield "requests", Value(float(group.measured), "count")
     for key, count in counts.items():
         yield key, Value(float(count), "count", "higher" if key == "finished" else "lower")
     yield "preemptions", Value(float(group.preemptions), "count", "lower")
-    if group.prompt_tokens:
-        yield "hit_rate", Value(group.cached_tokens / group.prompt_tokens, "fraction", "higher")
+    yield "hit_rate", Value(group.cached_tokens / (group.prompt_tokens or math.nan), "fraction", "higher")
 
 
 def _spread(key: str, latencies: Latencies) -> Iterator[tuple[str, Value]]:
@@ -148,9 +150,8 @@ def _of_service(served: Served) -> Iterator[tuple[str, Value]]:
     yield "itl_s.mean", Value(gaps.mean_s, "second", "lower")
     for name, share in SHARES.items():
         yield f"itl_s.{name}", Value(gaps.quantile_s(share), "second", "lower")
-    if whole.span_s and served.devices:
-        per_device = whole.output_tokens / whole.span_s / served.devices
-        yield "output_tokens_per_s_per_device", Value(per_device, "token_per_s", "higher")
+    per_device = whole.output_tokens / (whole.span_s or math.nan) / served.devices
+    yield "output_tokens_per_s_per_device", Value(per_device, "token_per_s", "higher")
     for name, (value, dimension, better) in _usage(served).items():
         yield name, Value(value, dimension, better)
     for name in ("retries", "failures", "too long", "replicas", "iterations"):
@@ -160,29 +161,27 @@ def _of_service(served: Served) -> Iterator[tuple[str, Value]]:
         yield f"flop_per_s.{name}", Value(rate, "flop_per_s", "lower")
     share = flop_rates(recording)["peak_1s"] / CAPS[0].flop_per_s
     yield "flop_per_s.share_of_cap", Value(share, "fraction", "lower")
-    yield "energy_j", Value(served.energy_j, "joule", "lower")
     # Everything that was delivered has its part in cost and energy, the answers of the warm-up included.
-    delivered = recording.tokens["delivered"]
+    delivered = recording.tokens["delivered"] or math.nan
     asked = recording.tokens["prefill"] + recording.tokens["cached"]
-    if delivered:
+    if served.energy_j is not None:
+        yield "energy_j", Value(served.energy_j, "joule", "lower")
         yield "joules_per_output_token", Value(served.energy_j / delivered, "joule", "lower")
     if served.cost_usd is not None:
         yield "cost_usd", Value(served.cost_usd, "usd", "lower")
-        if delivered:
-            yield "usd_per_output_token", Value(served.cost_usd / delivered, "usd_per_token", "lower")
-            yield "usd_per_token", Value(served.cost_usd / (delivered + asked), "usd_per_token", "lower")
+        yield "usd_per_output_token", Value(served.cost_usd / delivered, "usd_per_token", "lower")
+        yield "usd_per_token", Value(served.cost_usd / (delivered + asked), "usd_per_token", "lower")
 
 
 def _usage(served: Served) -> dict[str, tuple[float, str, Better]]:
     """Say how well the devices were used."""
     recording, plan, time = served.recording, served.plan, served.recording.timeline
-    replica_s = served.held_s / plan.devices
-    busy_s, useful = float(time.busy_s.sum()), recording.flop.get("prefill", 0.0) + recording.flop.get("decode", 0.0)
-    if not busy_s or not replica_s:
-        return {}
+    replica_s = served.held_s / plan.devices or math.nan
+    working_s, useful = float(time.busy_s.sum()), recording.flop.get("prefill", 0.0) + recording.flop.get("decode", 0.0)
+    busy_s = working_s or math.nan
     held = time.kv_blocks / (time.bin_s * recording.kv_blocks)
     found: dict[str, tuple[float, str, Better]] = {
-        "busy": (busy_s / replica_s, "fraction", "higher"),
+        "busy": (working_s / replica_s, "fraction", "higher"),
         "mfu": (useful / (plan.peak_flop_per_s * replica_s), "fraction", "higher"),
         "mfu_busy": (useful / (plan.peak_flop_per_s * busy_s), "fraction", "higher"),
         "batch.mean": (float(time.running.sum()) / busy_s, "ratio", "higher"),
@@ -233,16 +232,12 @@ def weighted_flop(served: Served) -> dict[str, WeightedFlop]:
         if not flop:
             continue
         tokens, pairs, outputs = sums[purpose in {"prefill", "recompute"}]
-        layers = cost.flop(tokens, 0, 0)  # type: ignore[arg-type] # linear: sums of a long run are floats
-        whole = cost.flop(tokens, pairs, outputs)  # type: ignore[arg-type]
+        layers, whole = cost.flop(tokens, 0, 0), cost.flop(tokens, pairs, outputs)
         narrow = flop * (layers / whole if whole else 1.0)
         parts = {served.compute: narrow, "bf16": flop - narrow} if served.compute != "bf16" else {"bf16": flop}
-        found[purpose] = weigh(parts, served.peaks_flop_per_s | {"bf16": _peak16(served.peaks_flop_per_s)})
+        peaks = served.peaks_flop_per_s
+        found[purpose] = weigh(parts, peaks if "bf16" in peaks else peaks | {"bf16": peaks["fp16"]})
     return found
-
-
-def _peak16(peaks: dict[str, float]) -> float:
-    return peaks["bf16"] if "bf16" in peaks else peaks["fp16"]
 
 
 def tables(every: Sequence[Served]) -> dict[str, dict[str, NDArray[Any]]]:

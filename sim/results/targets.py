@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ class TargetResult:
 
     name: str
     limit: float
-    value: float
+    value: float | None
+    """None where the run had nothing to measure it by; such a target is missed."""
     dimension: str
     met: bool
 
@@ -38,7 +40,7 @@ class TargetResult:
 
 
 def judge(targets: Mapping[str, str | float], values: Mapping[str, Value]) -> tuple[TargetResult, ...]:
-    """Hold each target against its figure.
+    """Hold each target against its figure; one that is not a number meets none.
 
     Raises:
         ScenarioError: there is no such figure, none that can be a target, or the limit is of another dimension.
@@ -66,4 +68,5 @@ def _judge(name: str, limit: str | float, values: Mapping[str, Value]) -> Target
         except ValueError:
             raise ScenarioError("a target of this figure is a plain number", value=str(limit), where=where) from None
     met = found.value <= amount if found.better == "lower" else found.value >= amount
-    return TargetResult(name, amount, found.value, found.dimension, met)
+    value = found.value if math.isfinite(found.value) else None
+    return TargetResult(name, amount, value, found.dimension, met)

@@ -76,8 +76,8 @@ def executed_flop(tasks: TaskColumns) -> Floats:
     return tasks.prefill_flop + tasks.decode_flop + tasks.wasted_flop
 
 
-def values(played: PlayedTasks) -> dict[str, Value]:
-    """Give every figure of every workload of tasks, and of every tool."""
+def figures(played: PlayedTasks) -> dict[str, Value]:
+    """Give every figure of every workload of tasks and of every tool, not numbers where nothing measures it."""
     found: dict[str, Value] = {}
     for index, label in played.labels.items():
         rows = played.rows(index)
@@ -85,7 +85,7 @@ def values(played: PlayedTasks) -> dict[str, Value]:
             found |= {f"{label}.{key}": value for key, value in _of_workload(played, rows)}
     for tool in played.tools:
         found |= {f"{tool.name}.{key}": value for key, value in _of_tool(tool, played.end_s)}
-    return {name: value for name, value in found.items() if math.isfinite(value.value)}
+    return found
 
 
 def _of_workload(played: PlayedTasks, rows: NDArray[np.intp]) -> Iterator[tuple[str, Value]]:
@@ -129,19 +129,20 @@ def _of_workload(played: PlayedTasks, rows: NDArray[np.intp]) -> Iterator[tuple[
 def _economy(played: PlayedTasks, rows: NDArray[np.intp], flop: float) -> Iterator[tuple[str, Value]]:
     """Share cost and energy of the services by operations, and tools by who called them."""
     tasks = played.recording.tasks
-    count, right = len(rows), float((tasks.solved[rows] == 1).sum())
+    count, right = len(rows), float((tasks.solved[rows] == 1).sum()) or math.nan
     share = flop / played.model_flop if played.model_flop else 0.0
+    judged = bool((tasks.solved[rows] != UNKNOWN_OUTCOME).any())
     if played.cost_usd is not None:
         cost = share * played.cost_usd + float(tasks.tool_usd[rows].sum())
         yield "usd_per_task", Value(cost / count, "usd", "lower")
-        if right:
+        if judged:
             yield "usd_per_solved_task", Value(cost / right, "usd", "lower")
     if played.energy_j is not None:
         energy = share * played.energy_j
         yield "joules_per_task", Value(energy / count, "joule", "lower")
-        if right:
+        if judged:
             yield "joules_per_solved_task", Value(energy / right, "joule", "lower")
-    if right:
+    if judged:
         yield "flop_per_solved_task", Value(flop / right, "flop", "lower")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Rows:
             return Rows(nothing, nothing.astype(np.int64), nothing.astype(np.int64))
         first = parts[0]
 
-        def listed(name: str) -> list[tuple[int, ...]] | None:
+        def listed(name: str) -> list[Any] | None:
             return None if getattr(first, name) is None else [each for part in parts for each in getattr(part, name)]
 
         waits = [part.tool_wait_s for part in parts if part.tool_wait_s is not None]
@@ -72,9 +72,9 @@ class Rows:
             np.concatenate([part.input_tokens for part in parts]),
             np.concatenate([part.output_tokens for part in parts]),
             listed("hash_ids"),
-            listed("sessions"),  # type: ignore[arg-type]
-            listed("request_ids"),  # type: ignore[arg-type]
-            listed("wait_for"),  # type: ignore[arg-type]
+            listed("sessions"),
+            listed("request_ids"),
+            listed("wait_for"),
             np.concatenate(waits) if waits else None,
             first.from_first,
             sum(part.left_out for part in parts),

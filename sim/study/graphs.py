@@ -15,7 +15,8 @@ from sim.engine.graph.traced import TracedTasks
 from sim.engine.workload import Contents
 from sim.errors import ScenarioError
 from sim.plan.graph import CALL, TOOL, compile_graphs, plain_node
-from sim.results.tasks import PlayedTasks, ToolUse, tables, values
+from sim.results.run_report import measured, unmeasured
+from sim.results.tasks import PlayedTasks, ToolUse, figures, tables
 from sim.results.tasks_sections import sections
 from sim.spec.traces import open_trace
 from sim.spec.traces_links import parents_of
@@ -100,13 +101,14 @@ class Tasks:
     def told_with(self, report: RunReport, served: Sequence[Served]) -> RunReport:
         """Put the tasks into the report of the services that they ran on."""
         played = self.close(served)
-        figures = values(played)
-        merged = report.values | figures
+        every = figures(played)
+        merged = report.values | measured(every)
         tool_usd = float(played.recording.tasks.tool_usd.sum())
         return replace(
             report,
             sentence=f"{_sentence(played, merged)} {report.sentence}".strip(),
             values=merged,
+            unmeasured={**report.unmeasured, **unmeasured(every)},
             sections=(*sections(played, merged), *report.sections),
             tables=report.tables | tables(played),
             cost_usd=None if report.cost_usd is None else report.cost_usd + tool_usd,
@@ -116,7 +118,7 @@ class Tasks:
     def close(self, served: Sequence[Served]) -> PlayedTasks:
         """Give what was played; services are closed already."""
         costs = [each.cost_usd for each in served]
-        energy_j = sum(each.energy_j for each in served)
+        energies = [each.energy_j for each in served]
         flop = sum(sum(each.recording.flop.values()) for each in served)
         pools = self._player.pools.values()
         return PlayedTasks(
@@ -129,7 +131,7 @@ class Tasks:
             ),
             end_s=self._world.now_s,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-            energy_j=energy_j or None,
+            energy_j=None if None in energies else sum(energy for energy in energies if energy is not None),
             model_flop=flop,
         )
 

@@ -1,4 +1,7 @@
-"""How many devices serve a rate of requests within limits: replicas by bisection over simulations, layout by layout."""
+"""How many devices serve a rate of requests within limits: replicas by bisection over simulations, layout by layout.
+
+The bisection takes for granted that a service which meets its limits meets them with more replicas too.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def howmany_serve(
     flags: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> ServingAnswer:
-    """Answer how many devices serve a rate within limits: the fewest, of any layout, and why fewer do not.
+    """Answer how many devices serve a rate within limits: the fewest over tensor-parallel degrees, and why fewer do not.
 
     Args:
         model: of the catalogue, or hf:path.
@@ -132,9 +135,13 @@ class _Search:
             if high >= most:
                 return _Found(self.asked, None, f"{_many(high)}: {self.broken(high)}")
             high = min(math.ceil(high * STEP) + 1, most)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.broken(middle) else (low, middle)
+        while True:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self.broken(middle) else (low, middle)
+            if not low or self.broken(low):
+                break
+            low, high = low // 2, low  # the bound from saturation, where nothing was played yet, was too high
         reason = f"{_many(low)}: {self.broken(low)}" if low else ""
         return _Found(self.asked, high, reason, self.play(high))
 
@@ -160,9 +167,11 @@ class _Search:
         return self._judge(self.play(replicas))
 
     def _judge(self, served: Served, *, alone: bool = False) -> str:
-        """Say which limits are broken; nothing where all are met."""
-        figures = values(served)
+        """Say which limits are broken; nothing where all are met and every request is answered."""
+        figures, whole = values(served), served.fold.whole
         told = []
+        if whole.finished < whole.measured:
+            told.append(f"{whole.measured - whole.finished:,} of {whole.measured:,} requests are not answered")
         for name, limit_s in self.limits.items():
             found = figures.get(f"{SERVICE}.{LIMITS[name]}")
             if found is not None and found.value > limit_s:

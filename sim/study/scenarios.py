@@ -55,7 +55,8 @@ def run_scenario(
     play = player(scenario, allow_code=allow_code)
     played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
     report = gather(list(played))
-    return replace(report, targets=judge(scenario.targets, report.values), origins=said, scenario_text=text)
+    judged = judge(scenario.targets, {**report.values, **report.unmeasured})
+    return replace(report, targets=judged, origins=said, scenario_text=text)
 
 
 def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenario], RunReport]:

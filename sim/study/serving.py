@@ -165,11 +165,11 @@ def close_service(running: Running, cluster: ResolvedCluster, end_s: float) -> S
     )
 
 
-def wall_factor(cluster: ResolvedCluster) -> float:
-    """Give the power at the meter over that of the boards."""
+def wall_factor(cluster: ResolvedCluster) -> float | None:
+    """Give the power at the meter over that of the boards; None where that of a board is not known."""
     board, node = cluster.accelerator.power_w, cluster.node
     if board is None:
-        return 0.0
+        return None
     power_w = node.power_w.value if node is not None and node.power_w is not None else None
     return node_factor(power_w, cluster.devices_per_node, board.value) * cluster.spec.power_usage_effectiveness
 

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from sim.results.assumptions import Assumption
-from sim.results.run_report import RunReport, Value
-from sim.results.serving import tables, values, weighted_flop
+from sim.results.run_report import RunReport, measured, unmeasured
+from sim.results.serving import figures as figures_of
+from sim.results.serving import tables, weighted_flop
 from sim.results.serving_sections import sections
 from sim.spec import catalog, defaults
 from sim.study.provenance import provenance
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sim.plan.resolve import ResolvedCluster
     from sim.plan.services import PlannedService
     from sim.results.assumptions import GivenBy
+    from sim.results.run_report import Value
     from sim.results.serving import Served
     from sim.spec.scenario import Scenario
 
@@ -37,19 +39,19 @@ def report(
     notes: Sequence[str],
 ) -> RunReport:
     """Give the report of services that were played together."""
-    figures: dict[str, Value] = {}
+    every: dict[str, Value] = {}
     for each in served:
-        figures |= values(each)
+        every |= figures_of(each)
+    figures = measured(every)
     count, end_s = cluster.spec.count, accounts.end_s
     missing = list(notes)
     costs = [each.cost_usd for each in served]
-    if any(cost is None for cost in costs):
+    if None in costs:
         missing.append(f"cost: the catalogue has no price for {cluster.accelerator.name}; give one: cluster.price")
-    energy_j = None
-    if cluster.accelerator.power_w is None:
+    energies = [each.energy_j for each in served]
+    if None in energies:
         missing.append(f"energy: the catalogue has no power for {cluster.accelerator.name}")
-    else:
-        energy_j = math.fsum(each.energy_j for each in served)
+    energy_j = _sum(energies)
     return RunReport(
         name=scenario.name,
         sentence=_sentence(served, figures, cluster),
@@ -60,9 +62,10 @@ def report(
         flop=_flop(served),
         tokens=_tokens(served),
         energy_j=energy_j,
-        cost_usd=None if None in costs else math.fsum(cost for cost in costs if cost is not None),
+        cost_usd=_sum(costs),
         co2_kg=None if energy_j is None else energy_j * cluster.spec.carbon,
         values=figures,
+        unmeasured=unmeasured(every),
         sections=sections(served, figures),
         tables=tables(served),
         assumptions=tuple(_assumptions(scenario, planned, cluster)),
@@ -70,6 +73,12 @@ def report(
         next=_next(planned[0], cluster),
         provenance=provenance(scenario),
     )
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    """Sum up what is known of each."""
+    known = [amount for amount in amounts if amount is not None]
+    return math.fsum(known) if len(known) == len(amounts) else None
 
 
 def _sentence(served: Sequence[Served], figures: dict[str, Value], cluster: ResolvedCluster) -> str:

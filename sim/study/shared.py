@@ -112,6 +112,7 @@ def _together(scenario: Scenario, cluster: ResolvedCluster, served: RunReport, d
         cost_usd=None if price is None else price * capacity,
         co2_kg=None if energy_j is None else energy_j * cluster.spec.carbon,
         values=served.values | done.values,
+        unmeasured={**served.unmeasured, **done.unmeasured},
         sections=(*served.sections, *done.sections),
         tables=served.tables | done.tables,
         assumptions=(*served.assumptions, *done.assumptions),

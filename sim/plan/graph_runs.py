@@ -77,11 +77,6 @@ class RunsPlan:
     draws: object = field(default=None)
     """What the engine draws by, kept here so that it is made once."""
 
-    @property
-    def count(self) -> int:
-        """Give the number of runs."""
-        return len(self.nodes)
-
 
 def runs_of(graph: GraphPlan, copies: tuple[int, ...]) -> RunsPlan:
     """Lay out the runs of a graph for the copies that were drawn, one number for each node with a family.

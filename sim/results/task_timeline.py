@@ -39,7 +39,7 @@ def timeline(record: Record, name: str) -> Section:
     if not number.isdigit() or int(number) >= count:
         raise UsageError("there is no such task", value=name, mend=f"{PREFIX}0 to {PREFIX}{count - 1}")
     row = int(number)
-    own = np.flatnonzero(np.asarray(calls["task"]) == row)
+    own = np.flatnonzero(np.asarray(calls["task"]) == np.asarray(tasks["serial"])[row])
     if not len(own):
         rule = "the record tells nothing of the runs of this task: it keeps those of the first tasks alone"
         raise UsageError(rule, value=name, mend=f"{PREFIX}0")

@@ -85,6 +85,8 @@ def test_what_hangs_together_is_a_task(tmp_path: Path) -> None:
     tasks = report.tables["tasks"]
     assert tasks["calls"].tolist() == [3, 3, 3]
     assert report.values["trace.tasks"].value == 3
+    calls = report.tables["calls"]
+    assert [int((calls["task"] == serial).sum()) for serial in tasks["serial"]] == [3, 3, 3]
     text = write(tmp_path / "t.jsonl", rows).replace("service: actor}", "service: actor}, count: 2")
     assert run(text).values["trace.tasks"].value == 2
 

@@ -6,11 +6,11 @@ any more it is cancelled, and with it what only served it.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from sim.engine.graph.draws import BRANCH, COPIES, DIFFICULTY, HEAD, INPUT, draws_of
-from sim.engine.graph.outcomes import judge, vote
+from sim.engine.graph.outcomes import vote
 from sim.engine.graph.prompts import Heads, TaskHeads
 from sim.engine.graph.starts import Starts
 from sim.engine.graph.state import CANCELLED, FAILED, OK, SKIPPED, STARTED, WAITING, Call, Instance, Task
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9
 """Share of a run's time that is no waiting: two ways to sum the same seconds."""
-MAX_RUNS_OF_A_TASK = 2_000_000
-"""Runs that one task starts at most."""
+MAX_GRAPHS_OF_A_TASK = 2_000_000
+"""Sub-graphs that one task runs at most."""
 
 
 class Player(Starts):
@@ -52,7 +52,7 @@ class Player(Starts):
         self._settled: deque[tuple[Instance, int]] = deque()
         self._ready: deque[tuple[Instance, int]] = deque()
         self._draining = False
-        self._queues: dict[int, deque[tuple[int, float]]] = {}
+        self._queues: dict[int, OrderedDict[int, float]] = {}
         self._running: dict[int, int] = {}
         self._families: dict[int, tuple[tuple[NodePlan, int], ...]] = {}
         self._begun = 0
@@ -65,26 +65,35 @@ class Player(Starts):
         self.alive += 1
         running = self._running.get(workload.index, 0)
         if workload.concurrency is not None and running >= workload.concurrency:
-            self._queues.setdefault(workload.index, deque()).append((number, self.clock.now))
+            self._queues.setdefault(workload.index, OrderedDict())[number] = self.clock.now
+            if workload.time_out_s is not None:
+                self.world.after(workload.time_out_s, lambda: self._waited_too_long(workload, number))
             return
         self._running[workload.index] = running + 1
         self._begin(workload, number, self.clock.now)
         self._drain()
 
-    def _begin(self, workload: Workload, number: int, arrival_s: float) -> None:
+    def _waited_too_long(self, workload: Workload, number: int) -> None:
+        """Give a task up that still waits for room."""
+        arrival_s = self._queues[workload.index].pop(number, None)
+        if arrival_s is not None:
+            self._end(self._task(workload, number, arrival_s), self._failed(workload), [], "timed out")
+
+    def _task(self, workload: Workload, number: int, arrival_s: float) -> Task:
         key = fold(workload.key, number)
         task = Task(workload, number, self._begun, key, uniform(key, DIFFICULTY), arrival_s)
         self._begun += 1
         task.start_s = self.clock.now
-        text = self._text(workload, key)
+        return task
+
+    def _begin(self, workload: Workload, number: int, arrival_s: float) -> None:
+        task = self._task(workload, number, arrival_s)
+        text = self._text(workload, task.key)
         task.heads = TaskHeads(self._heads, frozenset(workload.heads.values()))
         if workload.time_out_s is not None:
-            left_s = workload.time_out_s - (task.start_s - arrival_s)
-            if left_s <= 0:
-                self._finish(task, False if workload.graph.has_outcome else None, [], "timed out")
-                return
+            left_s = max(workload.time_out_s - (task.start_s - arrival_s), 0.0)
             self.world.after(left_s, lambda: self._give_up(task, "timed out"))
-        task.root = self._open(workload.graph, task, key, text, None, -1, (workload.graph.name,), 0)
+        task.root = self._open(workload.graph, task, task.key, text, None, -1, (workload.graph.name,), 0)
 
     def _text(self, workload: Workload, key: int) -> list[Segment]:
         """Give the segments of what a task asks: a head that others share, and its own."""
@@ -285,7 +294,7 @@ class Player(Starts):
         instance.ended = True
         instance.task.outstanding -= 1
         state = instance.state
-        kept = instance.plan.kept
+        kept = () if instance.task.reason else instance.plan.kept  # of a task that is given up nothing runs on
         for run in range(len(instance.plan.nodes)):
             if state[run] == STARTED and run not in kept:
                 self._cancel(instance, run)
@@ -335,9 +344,10 @@ class Player(Starts):
             self._skip(instance, run)
             return
         task = instance.task
-        task.calls_begun += 1
-        if task.calls_begun > MAX_RUNS_OF_A_TASK:
-            raise LimitError("a task reached its limit of runs", str(MAX_RUNS_OF_A_TASK), mend="fewer copies or depth")
+        task.graphs_begun += 1
+        if task.graphs_begun > MAX_GRAPHS_OF_A_TASK:
+            rule = "a task reached its limit of sub-graphs"
+            raise LimitError(rule, f"{MAX_GRAPHS_OF_A_TASK:,}", mend="fewer copies or less depth")
         segments, _ = self.read(instance, run, node)
         key = fold(instance.key ^ instance.draws.runs[run], 1)
         instance.handles[run] = self._open(
@@ -427,20 +437,27 @@ class Player(Starts):
         return [step for part in reversed(steps) for step in part]
 
     def _finish(self, task: Task, right: bool | None, path: list[Step], reason: str) -> None:  # noqa: FBT001
+        """End a task, and give its room to the one that has waited longest."""
+        workload = task.workload
+        queue = self._queues.get(workload.index)
+        if queue:
+            self._begin(workload, *queue.popitem(last=False))
+        else:
+            self._running[workload.index] -= 1
+        self._end(task, right, path, reason)
+
+    def _end(self, task: Task, right: bool | None, path: list[Step], reason: str) -> None:  # noqa: FBT001
         task.ended = True
         task.right = right
         task.path = path
         task.reason = reason
         task.finish_s = self.clock.now
         task.root = None
-        workload = task.workload
-        queue = self._queues.get(workload.index)
-        if queue:
-            number, arrival_s = queue.popleft()
-            self._begin(workload, number, arrival_s)
-        else:
-            self._running[workload.index] -= 1
         self.record_if_over(task)
+
+    def _failed(self, workload: Workload) -> bool | None:
+        """Give the outcome of a task that came to no answer."""
+        return False if workload.graph.has_outcome else None
 
     def record_if_over(self, task: Task) -> None:
         """Record a task that has ended, once nothing of it runs any more."""
@@ -459,13 +476,9 @@ class Player(Starts):
     def _give_up(self, task: Task, reason: str) -> None:
         if task.ended:
             return
+        task.reason = reason
         root = task.root
         if root is not None:
             self._close(root)
-        path: list[Step] = []
-        self._finish(task, False if task.workload.graph.has_outcome else None, path, reason)
+        self._finish(task, self._failed(task.workload), [], reason)
         self._drain()
-
-    def judge(self, instance: Instance, run: int, node: NodePlan, *, cut: bool = False) -> None:
-        """Say whether a run that has ended is right."""
-        judge(instance, run, node, cut=cut)

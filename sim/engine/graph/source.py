@@ -70,7 +70,7 @@ class TaskSource:
             for _ in range(self._most):
                 yield spec.at
             return
-        end_s = None if spec.window_s is None else spec.window_s
+        end_s = spec.window_s
         left = self._most
         for chunk in arrival_times(self.world.streams, spec.label, arrivals):
             for time_s in chunk.tolist():

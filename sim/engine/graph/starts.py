@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from sim.engine.graph.draws import FAILURE, LENGTH, THOUGHT, TIME
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 
 
-class Starts:
+class Starts(ABC):
     """Asks services and tools for the runs of graphs; what follows from their ends is up to `Player`."""
 
     def __init__(
@@ -44,17 +45,17 @@ class Starts:
         self._serial = 0
         self._unneeded: list[tuple[Instance, int]] = []
 
+    @abstractmethod
     def settle(self, instance: Instance, run: int, state: int) -> None:
         """Say that a run has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, task: Task, reason: str) -> None:
         """End a task that cannot go on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def record_if_over(self, task: Task) -> None:
         """Record a task that has ended, once nothing of it runs any more."""
-        raise NotImplementedError
 
     def next_serial(self) -> int:
         """Give a number for a new piece of text."""
@@ -123,7 +124,7 @@ class Starts:
         prompt = max(prompt, 1)
         call = Call(0, 0.0, prompt, tokens + thought)
         call.holder, call.run, call.port = instance, run, port
-        call.compacts = False
+        call.compacts, call.before_s = False, 0.0
         call.answer = (self.next_serial(), tokens)
         call.cut = cut
         if prompt + tokens + thought > port.window_tokens:
@@ -144,7 +145,8 @@ class Starts:
         call.session = (workload.index, task.number)
         call.tenant = workload.tenant
         call.priority = workload.priority
-        call.time_out_s = node.time_out_s
+        if node.time_out_s is not None:  # of both calls, where the first one is a summary
+            call.time_out_s = max(node.time_out_s - (self.clock.now - instance.ready_s[call.run]), 0.0)
         task.outstanding += 1
         task.calls += 1
         instance.handles[call.run] = call
@@ -159,7 +161,7 @@ class Starts:
             return
         first = Call(0, 0.0, min(call.prompt_tokens, port.window_tokens - summary), summary)
         first.holder, first.run, first.port = instance, run, port
-        first.compacts = True
+        first.compacts, first.before_s = True, 0.0
         first.answer, first.cut = call.answer, call.cut
         first.then = answer
         self._ask(first, node)
@@ -180,14 +182,12 @@ class Starts:
             return
         node = instance.plan.nodes[run]
         if not finished:
-            if call.status == "rejected":
-                task.rejected += 1
             self.settle(instance, run, FAILED)
             return
         if call.compacts:
             after = Call(0, 0.0, call.output_tokens, call.then)
             after.holder, after.run, after.port = instance, run, call.port
-            after.compacts = False
+            after.compacts, after.before_s = False, self._alone_s(call)
             after.answer, after.cut = call.answer, call.cut
             self._ask(after, node)
             return
@@ -214,7 +214,8 @@ class Starts:
         instance: Instance = call.holder  # type: ignore[assignment] # tools know nothing of graphs
         run = call.run
         task = instance.task
-        task.tool_s += self.clock.now - call.begun_s
+        if call.begun_s >= 0:
+            task.tool_s += self.clock.now - call.begun_s
         task.outstanding -= 1
         if instance.ended or instance.state[run] != STARTED:
             if task.ended:
@@ -247,10 +248,14 @@ class Starts:
         """Give the part of a run's time that it would have taken with nobody else there."""
         handle = instance.handles[run]
         if node.kind == CALL and isinstance(handle, Call):
-            return handle.port.unloaded_s(handle.prompt_tokens, handle.cached_tokens, handle.generated_tokens)
+            return handle.before_s + self._alone_s(handle)
         if node.kind == TOOL and isinstance(handle, ToolCall):
             return handle.latency_s
         return total_s
+
+    def _alone_s(self, call: Call) -> float:
+        """Give the time that a call would have taken with nobody else there, as far as it came."""
+        return call.port.unloaded_s(call.prompt_tokens, call.cached_tokens, call.generated_tokens)
 
 
 def count_call(task: Task, call: Request, port: ServicePort, *, finished: bool) -> None:

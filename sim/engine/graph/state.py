@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from sim.engine.graph.draws import DrawPlan
     from sim.engine.graph.prompts import Segment, TaskHeads
-    from sim.plan.graph import GraphPlan, NodePlan
+    from sim.plan.graph import GraphPlan
     from sim.plan.graph_runs import RunsPlan
 
 WAITING, STARTED, OK, SKIPPED, FAILED, CANCELLED = range(6)
@@ -52,13 +52,15 @@ class ServicePort(Protocol):
 class Call(Request):
     """One request of a graph's run."""
 
-    __slots__ = ("answer", "compacts", "cut", "holder", "port", "run", "then")
+    __slots__ = ("answer", "before_s", "compacts", "cut", "holder", "port", "run", "then")
 
     holder: Instance
     run: int
     port: ServicePort
     answer: Segment
     """What others read of it."""
+    before_s: float
+    """Seconds that the summary before it takes with nobody else there."""
     cut: bool
     """Whether its thought ended at its budget."""
     compacts: bool
@@ -75,13 +77,13 @@ class Task:
         "cached_flop",
         "cached_tokens",
         "calls",
-        "calls_begun",
         "chances",
         "decode_flop",
         "difficulty",
         "ended",
         "finish_s",
         "flop16",
+        "graphs_begun",
         "heads",
         "key",
         "model_s",
@@ -92,7 +94,6 @@ class Task:
         "prefill_flop",
         "prompt_tokens",
         "reason",
-        "rejected",
         "right",
         "root",
         "serial",
@@ -124,7 +125,7 @@ class Task:
         self.ended = False
         self.reason = ""
         self.outstanding = 0
-        self.calls = self.tool_calls = self.calls_begun = self.rejected = 0
+        self.calls = self.tool_calls = self.graphs_begun = 0
         self.prompt_tokens = self.cached_tokens = self.output_tokens = self.wasted_tokens = 0
         self.prefill_flop = self.decode_flop = self.cached_flop = self.wasted_flop = self.flop16 = 0.0
         self.model_s = self.tool_s = self.tool_usd = 0.0
@@ -258,7 +259,3 @@ class Instance:
         self.until_met = False
         self.waits_for_carry = False
         self.ended = False
-
-    def node(self, run: int) -> NodePlan:
-        """Give the node of a run."""
-        return self.plan.nodes[run]

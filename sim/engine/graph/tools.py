@@ -19,7 +19,7 @@ QUEUED, RUNNING, DONE = range(3)
 class ToolCall:
     """One call of a tool."""
 
-    __slots__ = ("begun_s", "done", "fails", "holder", "latency_s", "run", "state", "timed_out_s")
+    __slots__ = ("begun_s", "done", "fails", "holder", "latency_s", "queued_s", "run", "state", "timed_out_s")
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class ToolCall:
         self.done = done
         self.fails = fails
         self.state = QUEUED
-        self.begun_s = -1.0
+        self.queued_s = self.begun_s = -1.0
+        """When it began to wait for its turn, and to run; -1 before."""
 
 
 class ToolPool:
@@ -64,7 +65,7 @@ class ToolPool:
         if self._most is None or self.running < self._most:
             self._begin(call, 0.0)
             return
-        call.begun_s = self._clock.now
+        call.queued_s = self._clock.now
         self._waiting.append(call)
         if call.timed_out_s < float("inf"):
             self._clock.timeout(call.timed_out_s - self._clock.now, call).callbacks.append(self._gives_up)
@@ -115,4 +116,4 @@ class ToolPool:
         while waiting and (self._most is None or self.running < self._most):
             call = waiting.popleft()
             if call.state == QUEUED:
-                self._begin(call, self._clock.now - call.begun_s)
+                self._begin(call, self._clock.now - call.queued_s)

@@ -202,6 +202,7 @@ def test_a_prompt_beyond_the_window_fails_the_task_or_is_made_short() -> None:
     assert short.recording.tasks.solved.tolist() == [1]
     asked = [(each.prompt_tokens, each.output_tokens) for each in short.services["checker"].requests]
     assert asked == [(135, 20), (20, 10)]
+    assert short.recording.tasks.path_waiting_s.tolist() == pytest.approx([0.0]), "the summary is work, not waiting"
 
 
 def test_time_outs_of_calls_tools_graphs_and_tasks() -> None:
@@ -230,6 +231,21 @@ def test_tasks_beyond_the_limit_wait_for_room() -> None:
     tasks = play(graphs, 4, gap_s=0.0, concurrency=2).recording.tasks
     assert tasks.start_s.tolist() == [0, 0, 1, 1]
     assert tasks.arrival_s.tolist() == [0, 0, 0, 0]
+
+
+def test_many_tasks_that_wait_for_room_are_given_up_when_their_time_is_over() -> None:
+    graphs = "  solve:\n    a: {call: solver, prompt: [task], output: 100, solves: 1}\n    returns: a\n"
+    tasks = play(graphs, 3000, gap_s=0.0, concurrency=1, time_out_s=2.5).recording.tasks
+    assert sorted(tasks.finish_s.tolist()) == [1.0, 2.0] + [2.5] * 2998
+    assert (tasks.solved.sum(), tasks.calls.sum()) == (2, 3)
+
+
+@pytest.mark.parametrize(("late", "need", "spent_s"), [("", "any", 1.0), (", time_out: 1200 ms", "all", 1.2)])
+def test_calls_of_a_tool_that_wait_for_their_turn_take_none_of_its_time(late: str, need: str, spent_s: float) -> None:
+    graphs = f"  solve:\n    a: {{tool: work, copies: 3{late}}}\n    b: {{wait: 0 s, after: [a], need: {need}}}\n"
+    played = play(graphs + "    returns: b\n", tools="tools: {work: {latency: 1 s, concurrency: 1}}\n")
+    assert played.recording.tasks.tool_s.tolist() == pytest.approx([spent_s])
+    assert played.player.pools["work"].busy_s == pytest.approx(spent_s)
 
 
 def test_copies_that_vary_are_drawn_for_each_task() -> None:

@@ -74,9 +74,9 @@ class Keep:
 
 def _with_curve(report: Report | RunReport, scenario: Scenario) -> Report | RunReport:
     """Add the curve that answers the question, where the report has none of its own."""
-    from sim.results.report import Report
+    from sim.results.run_report import RunReport
 
-    if not isinstance(report, Report):
+    if isinstance(report, RunReport):
         return report
     from sim.study.curve import time_against_devices
 

@@ -30,8 +30,9 @@ def plot(
 
     found = read(record)
     if not name:
-        for each in charts(found).values():
-            output.write(f"{each.name:<20}{each.title}")
+        drawn = charts(found)
+        for each in drawn.values():
+            output.write(f"{each.name:<{max(len(name) for name in drawn)}}  {each.title}")
         return
     target = out or Path(f"{name}.svg")
     kind = file_kind(str(target))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.results.dimensions import dimension_of_unit
 from sim.results.explain import dimension_at, say
 from sim.results.quantities import assumed, quantities
 
@@ -149,7 +150,4 @@ def _inputs(first: Record, second: Record) -> Iterator[InputChange]:
 def _text(value: object, row: dict[str, Any]) -> str:
     if isinstance(value, str):
         return value
-    from sim.units import DIMENSIONS  # noqa: PLC0415 - beside its only use
-
-    dimension = next((name for name, shape in DIMENSIONS.items() if shape.unit and shape.unit == row["unit"]), "ratio")
-    return say(float(str(value)), dimension)
+    return say(float(str(value)), dimension_of_unit(row["unit"]))

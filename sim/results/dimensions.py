@@ -10,6 +10,9 @@ _ENDINGS = (
     ("_usd", "usd"), ("_kg", "kg"), ("_share", "fraction"), ("_tokens", "token"), ("_w", "watt"), ("_j", "joule"),
     ("joules", "joule"), ("_s", "second"), ("seconds", "second"), ("tokens", "token"),
 )  # fmt: skip
+_OF_UNIT = {shape.unit: name for name, shape in DIMENSIONS.items() if shape.unit}
+WHOLE_BELOW = 1e12
+"""Whole numbers below it are written out."""
 STATISTICS = (
     "mean",
     "p1",
@@ -44,9 +47,20 @@ def dimension_of(name: str) -> str:
 def shown(value: float, dimension: str) -> str:
     """Write a value with its unit as people read it.
 
-    >>> shown(0.25, "second"), shown(0.5, "ratio")
-    ('250 ms', '0.5')
+    >>> shown(0.25, "second"), shown(0.5, "ratio"), shown(43660, "ratio")
+    ('250 ms', '0.5', '43,660')
     """
     if dimension == "fraction":
         return f"{value:.1%}"
-    return show(value, dimension) if dimension in DIMENSIONS else f"{value:,.4g}"
+    if dimension in DIMENSIONS:
+        return show(value, dimension)
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < WHOLE_BELOW else f"{value:,.4g}"
+
+
+def dimension_of_unit(unit: str) -> str:
+    """Give the dimension of sim.units that has this unit in SI; "ratio" where none has.
+
+    >>> dimension_of_unit("s"), dimension_of_unit("")
+    ('second', 'ratio')
+    """
+    return _OF_UNIT.get(unit, "ratio")

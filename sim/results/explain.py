@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from sim.results.answer import unit as unit_of
-from sim.results.dimensions import STATISTICS, dimension_of, shown
+from sim.results.dimensions import STATISTICS, dimension_of, dimension_of_unit, shown
 from sim.results.formulas import (
     BY_SIMULATION,
     EXPECTED,
@@ -20,17 +20,13 @@ from sim.results.formulas import (
 )
 from sim.results.quantities import assumed, find, quantities
 from sim.results.words import duration
-from sim.units import DIMENSIONS
 
 if TYPE_CHECKING:
     from sim.results.record import Record
 
-_UNITS = {shape.unit: name for name, shape in DIMENSIONS.items() if shape.unit}
 _OWNED = ("services", "tools", "graphs", "tenants")
 MOST_BEARING = 24
 """Values of the user that are listed with a figure that a simulation counts."""
-WHOLE_BELOW = 1e12
-"""Whole numbers below it are written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,7 @@ def explain(record: Record, name: str) -> Explanation:
             path,
             each.value,
             each.shown,
-            _UNITS.get(row["unit"], "ratio"),
+            dimension_of_unit(row["unit"]),
             "A value that was assumed.",
             "",
             None,
@@ -165,8 +161,6 @@ def say(value: float, dimension: str) -> str:
     """Write a value as people read it; long times in days."""
     if dimension == "second" and value >= 1:
         return duration(value)
-    if dimension == "ratio" and value == int(value) and abs(value) < WHOLE_BELOW:
-        return f"{value:,.0f}"
     return shown(value, dimension)
 
 
@@ -234,7 +228,7 @@ def _bearing(record: Record, path: str) -> tuple[Input, ...]:
 
 def _assumption(record: Record, row: dict[str, Any]) -> Input:
     value = row["value"]
-    dimension = _UNITS.get(row["unit"], "ratio")
+    dimension = dimension_of_unit(row["unit"])
     if isinstance(value, str):
         text = value
     elif str(row["path"]).endswith("failure_rate"):
@@ -273,7 +267,8 @@ def dimension_at(record: Record, path: str) -> str:
         return str(given[path])
     values = record.result.get("values") or {}
     if path in values:
-        return _UNITS.get(values[path]["unit"]) or dimension_of(path)
+        unit = str(values[path]["unit"])
+        return dimension_of_unit(unit) if unit else dimension_of(path)
     if path.startswith(("parts.", "plan.step_parts.", "levers.", "simulated.parts.")):
         return "second"
     if path.startswith(("utilization.", "simulated.utilization.")):

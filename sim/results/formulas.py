@@ -53,6 +53,17 @@ def _lost(steps: float, step_s: float, interval_s: float, write_s: float, rate: 
     return count * (write + compute)
 
 
+def _quantile(meaning: str, which: str) -> Formula:
+    text = f"{which} of expected time x luck of the seeds x lognormal error of the step model"
+    return Formula(meaning, text, (EXPECTED, "step model error"))
+
+
+def _share_of_peak(meaning: str, text: str, inputs: tuple[str, ...]) -> Formula:
+    """Divide the first input by the product of the others."""
+    source = "Chowdhery et al. 2022 (arXiv:2204.02311), appendix B"
+    return Formula(meaning, text, inputs, lambda flop, *capacity: flop / math.prod(capacity), source)
+
+
 _INTERRUPTED = (
     *USEFUL, "plan.checkpoint_interval_s", "plan.checkpoint_write_s", "cluster.failure_rate", "plan.active_devices",
 )  # fmt: skip
@@ -66,21 +77,9 @@ TRAINING: dict[str, Formula] = {
         _expected,
         DALY,
     ),
-    "answer.wall_clock_s.p10": Formula(
-        "One in ten runs is faster.",
-        "10th percentile of expected time x luck of the seeds x lognormal error of the step model",
-        (EXPECTED, "step model error"),
-    ),
-    "answer.wall_clock_s.p50": Formula(
-        "Half of the runs are faster.",
-        "median of expected time x luck of the seeds x lognormal error of the step model",
-        (EXPECTED, "step model error"),
-    ),
-    "answer.wall_clock_s.p90": Formula(
-        "Nine in ten runs are faster.",
-        "90th percentile of expected time x luck of the seeds x lognormal error of the step model",
-        (EXPECTED, "step model error"),
-    ),
+    "answer.wall_clock_s.p10": _quantile("One in ten runs is faster.", "10th percentile"),
+    "answer.wall_clock_s.p50": _quantile("Half of the runs are faster.", "median"),
+    "answer.wall_clock_s.p90": _quantile("Nine in ten runs are faster.", "90th percentile"),
     "answer.device_hours": Formula(
         "Device-hours of the expected run, idle devices included.",
         "expected time x devices / 3600",
@@ -131,26 +130,20 @@ TRAINING: dict[str, Formula] = {
         (*USEFUL, "plan.checkpoint_interval_s"),
         lambda steps, step_s, interval_s: steps * step_s / interval_s,
     ),
-    "utilization.mfu_step": Formula(
+    "utilization.mfu_step": _share_of_peak(
         "Model FLOP over peak x time, on active devices during a step.",
         "model FLOP / (steps x step time x active devices x peak)",
         ("flop.model.operations", *USEFUL, "plan.active_devices", PEAK),
-        lambda flop, *capacity: flop / math.prod(capacity),
-        "Chowdhery et al. 2022 (arXiv:2204.02311), appendix B",
     ),
-    "utilization.mfu_run": Formula(
+    "utilization.mfu_run": _share_of_peak(
         "Model FLOP over peak x time, on all devices over the whole run.",
         "model FLOP / (expected time x devices x peak)",
         ("flop.model.operations", EXPECTED, "plan.devices", PEAK),
-        lambda flop, *capacity: flop / math.prod(capacity),
-        "Chowdhery et al. 2022 (arXiv:2204.02311), appendix B",
     ),
-    "utilization.hfu_run": Formula(
+    "utilization.hfu_run": _share_of_peak(
         "Executed FLOP over peak x time, on all devices over the whole run.",
         "executed FLOP / (expected time x devices x peak)",
         ("flop.executed.operations", EXPECTED, "plan.devices", PEAK),
-        lambda flop, *capacity: flop / math.prod(capacity),
-        "Chowdhery et al. 2022 (arXiv:2204.02311), appendix B",
     ),
     "utilization.ettr": Formula(
         "Effective training time ratio: stepping that was kept over wall-clock.",

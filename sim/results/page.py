@@ -16,11 +16,11 @@ from sim.results.charts.drawing import DARK, LIGHT
 from sim.results.charts.gallery import charts
 from sim.results.charts.parts import waterfall
 from sim.results.charts.spread import interval
-from sim.results.dimensions import dimension_of, shown
+from sim.results.dimensions import dimension_of, dimension_of_unit, shown
 from sim.results.explain import dimension_at
 from sim.results.extras import load_extra
 from sim.results.words import amount, duration
-from sim.units import DIMENSIONS, show
+from sim.units import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200
 """Rows of a table on the page; the record has all."""
-_UNITS = {shape.unit: name for name, shape in DIMENSIONS.items() if shape.unit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,10 @@ def _figures(record: Record) -> Iterator[tuple[str, str]]:
 def _section(shape: dict[str, Any], section: dict[str, Any]) -> PageTable:
     units, rows, name = section["units"], section["rows"], shape["name"]
     heads = [head for head, _ in shape["columns"]]
-    dimensions = {head: given or _UNITS.get(units[head]) or dimension_of(head) for head, given in shape["columns"]}
+    dimensions = {
+        head: given or (dimension_of_unit(units[head]) if units[head] else dimension_of(head))
+        for head, given in shape["columns"]
+    }
     numeric = {head: any(isinstance(row[head], int | float) for row in rows) for head in heads}
     made = tuple(tuple(_cell(row[head], dimensions[head]) for head in heads) for row in rows[:MOST_ROWS])
     note = section.get("note", "")
@@ -299,7 +301,7 @@ def _assumptions(record: Record) -> PageTable | None:
     rows = tuple(
         (
             Cell(row["path"], row["path"]),
-            _cell(row["value"], _UNITS.get(row["unit"]) or ("name" if isinstance(row["value"], str) else "ratio")),
+            _cell(row["value"], dimension_of_unit(row["unit"])),
             Cell(row["given_by"], row["given_by"]), Cell(row["source"], row["source"]),
         )
         for row in record.result.get("assumptions") or ()

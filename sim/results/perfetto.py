@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Fields of TracePacket, TrackEvent, TrackDescriptor, CounterDescriptor and DebugAnnotation.
 PACKET = 1
 TIMESTAMP, SEQUENCE, EVENT, FLAGS, DESCRIPTOR = 8, 10, 11, 13, 60
-EVENT_TYPE, EVENT_TRACK, EVENT_NAME, EVENT_COUNTER, EVENT_NOTE, EVENT_FLOW, EVENT_FLOW_END = 9, 11, 23, 44, 4, 47, 48
+EVENT_TYPE, EVENT_TRACK, EVENT_NAME, EVENT_COUNTER, EVENT_NOTE, EVENT_FLOW = 9, 11, 23, 44, 4, 47
 TRACK_ID, TRACK_NAME, TRACK_PARENT, TRACK_COUNTER, TRACK_ORDER, TRACK_RANK = 1, 2, 5, 8, 11, 12
 COUNTER_UNIT = 6
 NOTE_NAME, NOTE_TEXT, NOTE_DOUBLE = 10, 6, 5
@@ -34,11 +34,6 @@ class TraceWriter:
         self._packets: list[bytes] = []
         self._tracks = 0
 
-    @property
-    def size_bytes(self) -> int:
-        """Count what was written so far."""
-        return sum(len(packet) for packet in self._packets)
-
     def track(self, name: str, parent: int = 0, *, unit: str | None = None) -> int:
         """Open a track below another one, in the order in which they are opened; with a unit it is a counter."""
         self._tracks += 1
@@ -53,13 +48,12 @@ class TraceWriter:
 
     def slice(
         self, track: int, name: str, start_s: float, end_s: float, notes: Mapping[str, str | float] | None = None,
-        *, flows: tuple[int, ...] = (), ends: tuple[int, ...] = (),
+        *, flows: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
-        """Draw one stretch; it begins the flows named in ``flows`` and ends those in ``ends``."""
+        """Draw one stretch; arrows lead through the stretches that name the same flow, in the order of time."""
         body = _number(EVENT_TYPE, BEGIN) + _number(EVENT_TRACK, track) + _text(EVENT_NAME, name)
         body += b"".join(_note(key, value) for key, value in (notes or {}).items())
         body += b"".join(_fixed(EVENT_FLOW, flow) for flow in flows)
-        body += b"".join(_fixed(EVENT_FLOW_END, flow) for flow in ends)
         self._event(start_s, body)
         self._event(end_s, _number(EVENT_TYPE, END) + _number(EVENT_TRACK, track))
 

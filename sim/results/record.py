@@ -73,15 +73,15 @@ class Record:
 
 def record_of(report: Report | RunReport) -> Record:
     """Take what a report knows, in memory."""
-    from sim.results.report import Report  # noqa: PLC0415 - what is read back from a folder needs no engine
+    from sim.results.run_report import RunReport  # noqa: PLC0415 - what is read back from a folder needs no numpy
 
-    kind = "training" if isinstance(report, Report) else "run"
+    kind = "run" if isinstance(report, RunReport) else "training"
     result = report.to_dict() | {
         "record_version": RECORD_VERSION,
         "kind": kind,
         "origins": [origin.to_dict() for origin in report.origins],
     }
-    if not isinstance(report, Report):
+    if isinstance(report, RunReport):
         result["shown"] = _shown(report)
     # What is kept and what is read back are the same plain data.
     return Record(json.loads(canonical(result)), report.tables, report.scenario_text)

@@ -251,6 +251,7 @@ def tables(every: Sequence[Served]) -> dict[str, dict[str, NDArray[Any]]]:
             columns["status"] = np.array(STATUSES)[columns["status"]]
             columns["tenant"] = np.array(served.recording.tenants or ("",))[columns["tenant"]]
             columns["service"] = np.full(len(rows), served.name)
+            columns["counted"] = served.fold.measured(rows)
             _append(found, "requests", columns)
         time = served.recording.timeline
         starts = np.arange(len(time.flop)) * time.bin_s

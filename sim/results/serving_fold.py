@@ -161,9 +161,8 @@ class ServiceFold:
         if self._chunks is not None:
             self._chunks.append(rows)
             self._chunks = self._chunks if self.total <= self._keep else None
-        # Requests of graphs have numbers of their own, beyond those of the workloads.
-        workload = np.minimum(rows.id >> ID_BITS, len(self._from_s) - 1)
-        measured = rows.arrival_s >= self._from_s[workload]
+        workload = self._workloads(rows)
+        measured = self.measured(rows)
         limited = self._limited[workload]
         good = limited & (rows.status == FINISHED) & self._meets(rows, self._limits_s[:, workload])
         self.whole.add(rows, measured, good, limited)
@@ -173,6 +172,14 @@ class ServiceFold:
             group.add(rows, measured & (workload == index), good, limited)
         for tenant in np.unique(rows.tenant).tolist():
             self.by_tenant.setdefault(tenant, Group()).add(rows, measured & (rows.tenant == tenant), good, limited)
+
+    def measured(self, rows: RequestColumns) -> Booleans:
+        """Tell which requests count: those that arrived after the warm-up of their workload."""
+        return np.asarray(rows.arrival_s >= self._from_s[self._workloads(rows)], dtype=np.bool_)
+
+    def _workloads(self, rows: RequestColumns) -> NDArray[np.int64]:
+        # Requests of graphs have numbers of their own, beyond those of the workloads.
+        return np.minimum(rows.id >> ID_BITS, len(self._from_s) - 1)
 
     def rows(self) -> RequestColumns | None:
         """Give every request, those of the warm-up included, in the order of their numbers; None where too many."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.errors import SimError, UsageError
+from sim.errors import UsageError
 from sim.results.extras import load_extra
 
 if TYPE_CHECKING:
@@ -92,20 +92,22 @@ def read_table(file: Path) -> Table:
 
     """
     try:
-        if file.suffix == ".csv":
-            return _read_csv(file)
-        duckdb = load_extra("duckdb", "reading Parquet")
-        connection = duckdb.connect(":memory:", config={"threads": 1})
-        try:
-            found = connection.execute("select * from read_parquet(?)", [str(file)]).fetchnumpy()
-        finally:
-            connection.close()
-    except SimError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of its reader
+        return _read_csv(file) if file.suffix == ".csv" else _read_parquet(file)
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise UsageError(
             f"this table cannot be read: {error}", value=str(file), mend="write the record again"
         ) from None
+
+
+def _read_parquet(file: Path) -> Table:
+    duckdb = load_extra("duckdb", "reading Parquet")
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    try:
+        found = connection.execute("select * from read_parquet(?)", [str(file)]).fetchnumpy()
+    except duckdb.Error as error:
+        raise ValueError(str(error)) from None
+    finally:
+        connection.close()
     return {name: _filled(values) for name, values in found.items()}
 
 

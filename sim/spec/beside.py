@@ -8,6 +8,12 @@ from pydantic import ValidationInfo
 from sim.spec.quantity import DOCUMENT
 
 
+class FilePath(str):
+    """A path as it is opened from the folder of the command; a scenario that is written out again names it in full."""
+
+    __slots__ = ()
+
+
 def beside_the_scenario(path: str, info: ValidationInfo, kind: str = "") -> str:
     """Give a path as it is to be opened.
 
@@ -17,10 +23,10 @@ def beside_the_scenario(path: str, info: ValidationInfo, kind: str = "") -> str:
         kind: key of the workload whose trace it is; the path may then come from the command line alone.
 
     """
-    folder = _folder(path, info, kind)
-    if folder is None or path.startswith("~") or Path(path).is_absolute():
+    if path.startswith("~") or Path(path).is_absolute():
         return path
-    return str(folder / path)
+    folder = _folder(path, info, kind)
+    return FilePath(path if folder is None else folder / path)
 
 
 def _folder(path: str, info: ValidationInfo, kind: str) -> Path | None:

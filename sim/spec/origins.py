@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path as OnDisk
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sim.errors import SimError
 from sim.spec.annotate import scalar, write_default
+from sim.spec.beside import FilePath
 from sim.spec.defaults import DEFAULTS
 from sim.spec.distribution import Distribution
 from sim.spec.document import printable
@@ -183,6 +185,9 @@ def _data(value: object, dimension: str = "", *, given_only: bool = False) -> ob
         return write_default(value.value, value.dimension)
     if isinstance(value, Distribution):
         return _drawn(value)
+    if isinstance(value, FilePath):
+        # The record lies elsewhere than the scenario, and is read from anywhere.
+        return str(OnDisk(value).absolute())
     if isinstance(value, float) and dimension and not DIMENSIONS[dimension].bare:
         return write_default(value, dimension)
     return value

@@ -80,7 +80,8 @@ def file_kind(path: str) -> FileKind:
     >>> file_kind("x.png")
     'png'
     """
-    ending = path.rpartition(".")[2].lower()
-    if ending not in ("svg", "png", "pdf"):
+    kinds: dict[str, FileKind] = {"svg": "svg", "png": "png", "pdf": "pdf"}
+    kind = kinds.get(path.rpartition(".")[2].lower())
+    if kind is None:
         raise UsageError("a picture is an .svg, .png or .pdf", value=path, mend="sim plot DIR waterfall -o x.svg")
-    return ending  # type: ignore[return-value]  # one of the three, as was just checked
+    return kind

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sim.results.words import amount
 from sim.units import DIMENSIONS, parse
@@ -224,8 +224,3 @@ def number(value: float) -> str:
 def shortened(text: str, most: int) -> str:
     """Cut a long text."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def plain(value: Any) -> float:  # noqa: ANN401 - numbers of numpy and of Python
-    """Give a plain float; nothing is NaN."""
-    return math.nan if value is None else float(value)

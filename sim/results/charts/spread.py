@@ -155,8 +155,10 @@ def _distribution(column: str, table: Mapping[str, Any], groups: NDArray[Any] | 
 
     every = ", ".join(f"{name or 'all'} p50 {half} p99 {most}" for name, (half, most) in said.items())
     count = sum(len(each) for each in sets.values())
-    whole = "" if "counted" in table or "status" not in table else ", warm-up included,"
-    note = f"Share of {count:,}{whole} that took at most so long; dots are the median and the 99th percentile."
+    left_out = int(np.sum(~np.asarray(table["counted"], dtype=bool))) if "counted" in table else 0
+    note = f"Share of {count:,} that took at most so long; dots are the median and the 99th percentile."
+    if left_out:
+        note += f" The {left_out:,} of the warm-up are left out."
     return Chart(f"latency-{column.removesuffix('_s')}", title, draw, f"{title}: {every}", note)
 
 

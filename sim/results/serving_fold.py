@@ -179,7 +179,7 @@ class ServiceFold:
 
     def _workloads(self, rows: RequestColumns) -> NDArray[np.int64]:
         # Requests of graphs have numbers of their own, beyond those of the workloads.
-        return np.minimum(rows.id >> ID_BITS, len(self._from_s) - 1)
+        return np.asarray(np.minimum(rows.id >> ID_BITS, len(self._from_s) - 1), dtype=np.int64)
 
     def rows(self) -> RequestColumns | None:
         """Give every request, those of the warm-up included, in the order of their numbers; None where too many."""

@@ -181,6 +181,10 @@ def _data(value: object, dimension: str = "", *, given_only: bool = False) -> ob
         return {str(name): _data(inner, dimension, given_only=given_only) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [_data(inner, dimension, given_only=given_only) for inner in value]
+    return _datum(value, dimension)
+
+
+def _datum(value: object, dimension: str) -> object:
     if isinstance(value, Amount):
         return write_default(value.value, value.dimension)
     if isinstance(value, Distribution):

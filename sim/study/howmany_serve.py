@@ -54,7 +54,7 @@ def howmany_serve(
     flags: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> ServingAnswer:
-    """Answer how many devices serve a rate within limits: the fewest over tensor-parallel degrees, and why fewer do not.
+    """Answer how many devices serve a rate within limits: the fewest over tensor-parallel degrees, and why not fewer.
 
     Args:
         model: of the catalogue, or hf:path.

@@ -105,14 +105,22 @@ class ServiceOptions:
         rules = (
             (self.replicas >= 1, "a service has at least 1 replica", self.replicas),
             (self.max_queue is None or self.max_queue >= 0, "max_queue is 0 or more", self.max_queue),
-            (all(limit >= 1 for limit in self.tenant_limits.values()), "a tenant limit is at least 1", dict(self.tenant_limits)),
+            (
+                all(limit >= 1 for limit in self.tenant_limits.values()),
+                "a tenant limit is at least 1",
+                dict(self.tenant_limits),
+            ),
             (scaling is None or 1 <= scaling.least <= scaling.most, "scaling: 1 <= least <= most", scaling),
             (
                 scaling is None or (scaling.every_s > 0 and scaling.target > 0),
                 "scaling looks and aims above 0",
                 scaling,
             ),
-            (self.failures is None or 0 <= self.failures.rate_per_s < math.inf, "a failure rate is finite", self.failures),
+            (
+                self.failures is None or 0 <= self.failures.rate_per_s < math.inf,
+                "a failure rate is finite",
+                self.failures,
+            ),
             (speculation is None or speculation.tokens >= 1, "speculation drafts at least 1 token", speculation),
             (speculation is None or 0 <= speculation.acceptance <= 1, "acceptance is between 0 and 1", speculation),
             (

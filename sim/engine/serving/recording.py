@@ -145,7 +145,7 @@ class ServiceRecording:
     """None where chunks were handed to a consumer instead."""
     tenants: tuple[str, ...]
     counts: dict[str, int]
-    """Requests by status, and submitted, too long; iterations, preemptions, retries, failures, replicas, world events."""
+    """Requests by status, submitted, too long; iterations, preemptions, retries, failures, replicas, world events."""
     inter_token: Distribution
     """Gaps between tokens of one request, pooled. Several tokens of one iteration (speculation) are one gap."""
     tokens: dict[str, int]

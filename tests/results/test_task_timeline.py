@@ -12,6 +12,7 @@ from tests.helpers.command import call
 
 TABLES = {
     "tasks": {
+        "serial": np.array([0, 1]),
         "number": np.array([0, 1]),
         "arrival_s": np.array([1.0, 5.0]),
         "finish_s": np.array([11.0, 6.0]),

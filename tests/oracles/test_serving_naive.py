@@ -119,7 +119,7 @@ def test_each_rule_alone(rules: str, workload: tuple[HandPlan, list[Request]]) -
     compare(replace(plan, rules=RULES[rules]), requests)
 
 
-@pytest.mark.parametrize("rules", ["no evict", "cached no evict", "static"])
+@pytest.mark.parametrize("rules", ["static"])
 @given(workload=workloads(), replicas=st.integers(2, 4), time_out_s=st.sampled_from([None, 0.1, 0.5]))
 @settings(max_examples=FEW, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
 def test_replicas_that_share_a_queue(

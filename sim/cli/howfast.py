@@ -137,16 +137,25 @@ def draw(answer: ServingAnswer, *, everything: bool = False) -> None:
         output.write(output.wrapped(command, "Next: "))
 
 
+MOST_TOLD = 6
+"""Layouts of the table, unless more of them were played."""
+
+
 def _candidates(candidates: Sequence[Candidate]) -> None:
     output.write("")
     table = output.table()
     for title in ("layout", "fewest devices", "replicas"):
         table.add_column(title, justify="left" if title == "layout" else "right", no_wrap=True)
     table.add_column("fewer fail by")
-    for each in candidates:
+    told = [each for each in candidates if each.played]
+    told += [each for each in candidates if not each.played][: max(MOST_TOLD - len(told), 0)]
+    for each in told:
         devices, replicas = (f"{count:,}" if count is not None else "-" for count in (each.devices, each.replicas))
         table.add_row(each.layout, devices, replicas, each.reason)
     output.draw(table)
+    if len(told) < len(candidates):
+        left = len(candidates) - len(told)
+        output.write(output.wrapped(f"{left} more layouts ask for no fewer devices by their mean iteration.", ""))
 
 
 _LATENCIES = (("ttft_s", "first token (TTFT)"), ("tpot_s", "further token (TPOT)"), ("e2e_s", "whole answer"))

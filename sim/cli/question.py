@@ -112,13 +112,16 @@ def howmany(
     kv: Annotated[str | None, _serving("--kv", "Precision of the cache: bf16 or fp8 (bf16).")] = None,
     tp: Annotated[str | None, _serving("--tp", "Only this tensor-parallel degree.")] = None,
     pp: Annotated[str | None, _serving("--pp", "Only so many pipeline stages.")] = None,
+    ep: Annotated[str | None, _serving("--ep", "Only so many expert-parallel devices.")] = None,
+    dp_attention: Annotated[str | None, _serving("--dp-attention", "Only so many copies of attention.")] = None,
 ) -> None:
     """How many accelerators finish it in time.
 
     The smallest number of whole nodes whose expected time is not longer. With --serve: the fewest devices, over
     replicas and layouts, that serve a rate of requests within limits.
     """
-    serving = {"rate": rate, "in": in_, "out": out, "engine": engine, "kv": kv, "tp": tp, "pp": pp}
+    layout = {"tp": tp, "pp": pp, "ep": ep, "dp_attention": dp_attention}
+    serving = {"rate": rate, "in": in_, "out": out, "engine": engine, "kv": kv, **layout}
     limits = {"ttft_p99": ttft_p99, "tpot_p99": tpot_p99, "e2e_p99": e2e_p99}
     given = {name: value for name, value in (serving | limits).items() if value is not None}
     if serve is not None:

@@ -53,6 +53,8 @@ class Candidate:
     """None: no number of them does."""
     reason: str
     """Why one replica less, or any number, does not do."""
+    played: bool = True
+    """Whether it was simulated; others ask for more devices by their mean iteration alone."""
 
     @property
     def devices(self) -> int | None:
@@ -119,6 +121,7 @@ class ServingAnswer:
                     "replicas": each.replicas,
                     "devices": each.devices,
                     "reason": each.reason,
+                    "played": each.played,
                 }
                 for each in self.candidates
             ],

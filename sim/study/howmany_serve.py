@@ -1,28 +1,29 @@
 """How many devices serve a rate of requests within limits: replicas by bisection over simulations, layout by layout.
 
+Layouts come in the order of the devices that their mean iteration asks for (sim.study.serving_layouts); those that ask
+for clearly more than the best one found so far are not played.
+
 The bisection takes for granted that a service which meets its limits meets them with more replicas too.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from sim import units
 from sim.errors import InfeasibleError, UnitError, UsageError
-from sim.plan.services import plan_service
 from sim.results.serving import values
 from sim.results.serving_answer import Candidate, LoadPoint, ServingAnswer, layout_told, lengths_told, plan_row
 from sim.spec.arrivals import ArrivalsSpec
-from sim.spec.service import ServingLayout
 from sim.study.question_scenario import is_cluster
+from sim.study.serving_layouts import screened
 from sim.study.serving_question import SERVICE, Asked, ask, assumed, grows, one_request_s, play_load
 from sim.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from sim.results.run_report import Value
     from sim.results.serving import Served
@@ -40,6 +41,10 @@ SATURATING = 512
 """Requests that come at once to see what a replica can do at most."""
 OVERLOADED = 0.5
 """Share of the replicas that saturation asks for, below which nothing is played: they would fall behind for ever."""
+MARGIN = 0.9
+"""Share of the devices that a mean iteration asks for, below which a layout is played although it seems no better."""
+NEAREST = 3
+"""Layouts that are played, and named in the error, where no layout meets the limits."""
 STEP = 1.5
 """Growth of the number of replicas while they are too few."""
 
@@ -54,7 +59,7 @@ def howmany_serve(
     flags: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> ServingAnswer:
-    """Answer how many devices serve a rate within limits: the fewest over tensor-parallel degrees, and why not fewer.
+    """Answer how many devices serve a rate within limits: the fewest over all layouts, and why not fewer.
 
     Args:
         model: of the catalogue, or hf:path.
@@ -80,8 +85,13 @@ def howmany_serve(
     assert rate_per_s is not None
     candidates: list[Candidate] = []
     best: _Found | None = None
-    for each in _layouts(asked):
-        found = _Search(each, rate_per_s, held, seed).fewest(None if best is None else best.devices)
+    for each in screened(asked, held, rate_per_s):
+        least = each.devices(rate_per_s)
+        hopeless = math.isinf(least) and len(candidates) >= NEAREST
+        if hopeless or (best is not None and least * MARGIN >= best.devices):
+            found = _Found(each.asked, None, _told_by_mean(least), played=False)
+        else:
+            found = _Search(each.asked, rate_per_s, held, seed).fewest(None if best is None else best.devices)
         candidates.append(found.candidate)
         if found.replicas is not None and (best is None or found.devices < best.devices):
             best = found
@@ -93,8 +103,10 @@ def howmany_serve(
 class _Found:
     """The fewest replicas of one layout."""
 
-    def __init__(self, asked: Asked, replicas: int | None, reason: str, served: Served | None = None) -> None:
-        self.asked, self.replicas, self.reason, self.served = asked, replicas, reason, served
+    def __init__(
+        self, asked: Asked, replicas: int | None, reason: str, served: Served | None = None, *, played: bool = True
+    ) -> None:
+        self.asked, self.replicas, self.reason, self.served, self.played = asked, replicas, reason, served, played
 
     @property
     def devices(self) -> int:
@@ -104,7 +116,7 @@ class _Found:
     @property
     def candidate(self) -> Candidate:
         told = layout_told(self.asked.planned, 1).removeprefix("one replica").lstrip(", ") or "1 device"
-        return Candidate(told, self.asked.planned.plan.devices, self.replicas, self.reason)
+        return Candidate(told, self.asked.planned.plan.devices, self.replicas, self.reason, self.played)
 
 
 class _Search:
@@ -181,28 +193,14 @@ class _Search:
         return " and ".join(told)
 
 
+def _told_by_mean(devices: float) -> str:
+    if math.isinf(devices):
+        return "no batch has a mean iteration within the limits"
+    return f"its mean iteration asks for {devices:,.0f} devices"
+
+
 def _many(replicas: int) -> str:
     return "one replica" if replicas == 1 else f"{replicas:,} replicas"
-
-
-def _layouts(asked: Asked) -> Iterator[Asked]:
-    """Give the layouts to look at: powers of two inside a scale-up domain; the one that is given, or that fits."""
-    spec, planned = asked.planned.spec, asked.planned
-    if spec.plan != "auto":
-        yield asked
-        return
-    node = asked.cluster.node
-    domain = int(node.scale_up_domain_devices) if node is not None else 1
-    smallest = planned.plan.layout
-    if smallest.pipeline_parallel > 1:
-        yield asked
-        return
-    tensor = smallest.tensor_parallel
-    while tensor <= domain and planned.model.heads % tensor == 0:
-        layout = ServingLayout(tp=tensor)
-        changed = plan_service(SERVICE, spec.model_copy(update={"plan": layout}), asked.cluster)
-        yield replace(asked, planned=changed)
-        tensor *= 2
 
 
 def _limits(limits: Mapping[str, str], *, flags: bool) -> dict[str, float]:
@@ -233,7 +231,7 @@ def _noun(limit: str) -> str:
 
 def _impossible(asked: Asked, candidates: list[Candidate], limits: Mapping[str, float]) -> InfeasibleError:
     wanted = " and ".join(f"{_noun(name)} {show(limit, 'second')}" for name, limit in limits.items())
-    nearest = "; ".join(f"{each.layout}: {each.reason}" for each in candidates)
+    nearest = "; ".join(f"{each.layout}: {each.reason}" for each in candidates[:NEAREST])
     return InfeasibleError(
         f"no number of {asked.cluster.accelerator.name} serves {asked.planned.model.name} within these limits",
         value=wanted,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sim.study import howmany_serve
 from tests.helpers.command import call
 
 
@@ -141,6 +142,32 @@ def test_the_fewest_devices_that_meet_the_limits() -> None:
     # One device fewer, asked on its own, misses a limit.
     fewer = asked("howfast", "llama-3.1-8b", f"{count - 1}xh100-sxm", "--rate", "40/s")
     assert figure(fewer, "ttft_s.p99") > 0.5 or figure(fewer, "tpot_s.p99") > 0.02
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["llama-3.1-70b", "--rate", "12/s", "--ttft-p99", "500ms", "--tpot-p99", "30ms"],
+        ["mixtral-8x7b", "--rate", "20/s", "--ttft-p99", "1s", "--tpot-p99", "25ms"],
+    ],
+)
+def test_layouts_that_are_not_played_are_no_better(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    screened = asked("howmany", "--serve", *words, "h100-sxm")
+    monkeypatch.setattr(howmany_serve, "MARGIN", 0.0)
+    every = asked("howmany", "--serve", *words, "h100-sxm")
+    assert screened["answer"]["count"] == every["answer"]["count"]
+    assert sum(each["played"] for each in screened["candidates"]) < sum(each["played"] for each in every["candidates"])
+    assert any("pp2" in each["layout"] for each in every["candidates"])
+
+
+def test_experts_are_spread_where_that_takes_fewer_devices() -> None:
+    words = ["--serve", "mixtral-8x7b", "--rate", "20/s", "--ttft-p99", "1s", "--tpot-p99", "25ms", "h100-sxm"]
+    answer = asked("howmany", *words)
+    layouts = {each["layout"] for each in answer["candidates"]}
+    assert {"tp2", "tp2 ep2", "tp2 ep4 dp2"} <= layouts
+    given = asked("howmany", *words, "--tp", "4", "--ep", "1")
+    assert [each["layout"] for each in given["candidates"]] == ["tp4"]
+    assert answer["answer"]["count"] <= given["answer"]["count"]
 
 
 def test_more_requests_need_no_fewer_devices() -> None:

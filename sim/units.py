@@ -224,7 +224,7 @@ def _short_repr(value: object) -> str:
     """Show an int of any size, or name the kind of anything else, without building a long text."""
     if isinstance(value, int):
         return str(value) if value.bit_length() < 4 * MAX_TEXT else f"an integer of {value.bit_length()} bits"
-    return f"a {type(value).__name__}"
+    return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), f"a {type(value).__name__}")
 
 
 def _noun(unit: Unit, unit_text: str) -> str:

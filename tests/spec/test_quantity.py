@@ -100,7 +100,7 @@ def test_counts_are_ints():
         (Count, -1, "negative", "24576"),
         (Seconds, float("nan"), "not a number", "3 d"),
         (Seconds, None, "is not a quantity", "3 d"),
-        (Seconds, {"a": 1}, "'a dict' is not a quantity", "3 d"),
+        (Seconds, {"a": 1}, "'a mapping' is not a quantity", "3 d"),
     ],
 )
 def test_refusals_carry_rule_and_mend(kind, value, rule, mend):

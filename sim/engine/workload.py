@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.engine.arrivals import Lengths, durations
-from sim.engine.serving.contents import chain
+from sim.engine.serving.contents import chain, first
 from sim.engine.serving.request import Request
 from sim.spec.traces_rows import HASHED_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
+    from sim.engine.serving.contents import Blocks
     from sim.engine.world import World
     from sim.spec.requests import RequestsSpec
     from sim.spec.traces_rows import Rows
 
-    Blocks = tuple[Hashable, ...]
     Submit = Callable[[Request, Callable[[Request], None]], None]
 
 ID_BITS = 40
@@ -252,8 +252,13 @@ class Contents:
         if rows.hash_ids is None:
             return repeat((), len(rows))
         if self._prefix_tokens:
-            return (self._head(ids[0], prompt) for ids, prompt in zip(rows.hash_ids, rows.input_tokens, strict=True))
-        return (self._of_hashes(ids, prompt) for ids, prompt in zip(rows.hash_ids, rows.input_tokens, strict=True))
+            return (
+                self._head(ids[0], prompt)
+                for ids, prompt in zip(rows.hash_ids, rows.input_tokens.tolist(), strict=True)
+            )
+        return (
+            self._of_hashes(ids, prompt) for ids, prompt in zip(rows.hash_ids, rows.input_tokens.tolist(), strict=True)
+        )
 
     def _head(self, group: int, prompt_tokens: int) -> Blocks:
         found = self._heads.get(group)
@@ -261,16 +266,16 @@ class Contents:
             segments = [(f"{self._name}/head/{group}", self._prefix_tokens)]
             found = self._heads[group] = chain(segments, self._block_size)
         full = prompt_tokens // self._block_size
-        return found if full >= len(found) else found[:full]
+        return first(found, full)
 
     def _of_hashes(self, ids: tuple[int, ...], prompt_tokens: int) -> Blocks:
         """An id of a trace stands for its tokens and all before them, so its blocks may be numbered."""
         full = prompt_tokens // self._block_size
         each, rest = divmod(HASHED_TOKENS, self._block_size)
         if rest:
-            return chain([(f"{self._name}/{found}", HASHED_TOKENS) for found in ids], self._block_size)[:full]
-        blocks: list[int] = []
-        for found in ids:
-            start = self._base + found * each
-            blocks.extend(range(start, start + each))
-        return tuple(blocks[:full])
+            return first(chain([(f"{self._name}/{found}", HASHED_TOKENS) for found in ids], self._block_size), full)
+        whole, part = divmod(full, each)
+        blocks = [(self._base + found * each, each) for found in ids[:whole]]
+        if part and whole < len(ids):
+            blocks.append((self._base + ids[whole] * each, part))
+        return tuple(blocks)

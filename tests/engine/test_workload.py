@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.engine.arrivals import drawn_requests
-from sim.engine.serving.contents import chain
+from sim.engine.serving.contents import chain, count, each
 from sim.engine.serving.request import Request
 from sim.engine.workload import ID_BITS, ClosedLoop, Contents, Linked, OpenLoop, Player
 from sim.engine.world import World
@@ -132,13 +132,13 @@ def test_heads_are_shared_and_the_rest_is_not() -> None:
     assert {request.blocks for request in counter.requests if request.prompt_tokens >= 32} == heads
     short = [request for request in counter.requests if request.prompt_tokens < 32]
     assert short
-    assert all(len(request.blocks) == request.prompt_tokens // 16 for request in short)
+    assert all(count(request.blocks) == request.prompt_tokens // 16 for request in short)
 
 
 def test_hashes_of_a_trace_become_blocks() -> None:
     rows = Rows(np.zeros(2), np.array([1030, 700]), np.array([1, 1]), [(4, 5, 6), (4, 9)])
     for block_size in (16, 512, 1024, 48):
-        first, second = Contents("t", block_size).of(rows)
+        first, second = (list(each(blocks)) for blocks in Contents("t", block_size).of(rows))
         assert len(first) == 1030 // block_size
         assert len(second) == 700 // block_size
         alike = sum(one == other for one, other in zip(first, second, strict=False))
@@ -147,9 +147,9 @@ def test_hashes_of_a_trace_become_blocks() -> None:
 
 
 def linked(counter: Counter, parents: list[tuple[int, ...]], arrival_s: list[float]) -> Linked:
-    count = len(parents)
+    asked = len(parents)
     rows = Rows(
-        np.array(arrival_s), np.full(count, 5), np.full(count, 100), tool_wait_s=np.arange(count, dtype=np.float64)
+        np.array(arrival_s), np.full(asked, 5), np.full(asked, 100), tool_wait_s=np.arange(asked, dtype=np.float64)
     )
     told = spec("trace: x.jsonl")
     player = Linked(counter.world, counter.submit, told, 1, Contents("t", 16))

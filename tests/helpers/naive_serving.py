@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim.engine.random import Streams
+from sim.engine.serving.contents import each
 from sim.engine.serving.drafting import DraftedCost
 from sim.engine.serving.options import ServiceOptions
 from sim.engine.serving.request import Request
@@ -442,7 +443,7 @@ class NaiveService:
                     unit.start(now_s)
 
     def arrive(self, request: Request, now_s: float) -> None:
-        task = Task(request, len(self.tasks), contents=list(request.blocks))
+        task = Task(request, len(self.tasks), contents=list(each(request.blocks)))
         self.tasks.append(task)
         if request.time_out_s is not None:
             self.deadlines.append((now_s + request.time_out_s, task))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sim.engine.serving.contents import Blocks
+
 Segment = tuple[int, int]
 """What a piece of text is, as a number of its own, and its tokens."""
 _STEP = 1 << 28
@@ -48,18 +50,18 @@ class TaskHeads:
         self._shared = shared
         self._shared_segments = shared_segments
         self._memory: dict[tuple[int, Segment], int] = {}
-        self._blocks: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._blocks: dict[tuple[int, int], Blocks] = {}
 
-    def blocks(self, segments: Sequence[Segment], block_size: int) -> tuple[int, ...]:
+    def blocks(self, segments: Sequence[Segment], block_size: int) -> Blocks:
         """Give the content of each full block of some segments that follow one another.
 
         >>> heads = TaskHeads(Heads())
         >>> first, second = heads.blocks([(1, 40), (2, 10)], 16), heads.blocks([(1, 40), (3, 10)], 16)
-        >>> len(first), first[:2] == second[:2], first[2] == second[2]
-        (3, True, False)
+        >>> [blocks for _, blocks in first], first[0] == second[0], first[1] == second[1]
+        ([2, 1], True, False)
         """
         head, start = 0, 0
-        blocks: tuple[int, ...] = ()
+        blocks: Blocks = ()
         known, memory, shared = self._blocks, self._memory, self._shared
         for segment in segments:
             alone = head == 0 and segment[0] in self._shared_segments
@@ -67,7 +69,8 @@ class TaskHeads:
             end = start + segment[1]
             found = known.get((head, block_size))
             if found is None:
-                found = blocks + tuple(range(head + start // block_size, head + end // block_size))
+                full = end // block_size - start // block_size
+                found = (*blocks, (head, full)) if full else blocks
                 known[head, block_size] = found
             blocks, start = found, end
         return blocks

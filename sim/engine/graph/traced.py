@@ -11,10 +11,11 @@ from sim.engine.serving.request import Request
 from sim.plan.graph import GraphPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sim.engine.graph.recording import TaskRecorder
     from sim.engine.graph.state import ServicePort, Step
+    from sim.engine.serving.contents import Blocks
     from sim.engine.world import World
     from sim.plan.graph import NodePlan
     from sim.spec.tasks import TasksSpec
@@ -49,9 +50,7 @@ class TracedTasks:
         self._left = 0
         self._paths: dict[int, list[Step]] = {}
 
-    def start(
-        self, rows: Rows, parents: Sequence[tuple[int, ...]], blocks: Iterable[tuple[Hashable, ...]], first: int
-    ) -> None:
+    def start(self, rows: Rows, parents: Sequence[tuple[int, ...]], blocks: Iterable[Blocks], first: int) -> None:
         """Begin; ``parents`` are the rows that each row waits for, ``first`` the serial number of the first task."""
         assert rows.tool_wait_s is not None
         self._rows = list(zip(rows.input_tokens.tolist(), rows.output_tokens.tolist(), blocks, strict=False))

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from sim.engine.ledger import ConservationError
 from sim.engine.serving.blocks import BlockPool
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
+
+Held = tuple["Hashable", int, int]
+"""Blocks of a run that a sequence holds: the run's name, the first place and the one behind the last."""
 
 
-class _Run:
-    """Free blocks without content that stand together in the queue."""
+class _Piece:
+    """Cached blocks of a run that stand together and have as many holders each."""
 
-    __slots__ = ("blocks",)
+    __slots__ = ("freed", "high", "holders", "low", "name")
 
-    def __init__(self, blocks: int) -> None:
+    def __init__(self, name: Hashable, low: int, high: int, holders: int, freed: _Freed | None) -> None:
+        self.name = name
+        self.low = low
+        self.high = high
+        """The place behind the last."""
+        self.holders = holders
+        self.freed = freed
+        """Where they stand in the queue; None while somebody holds them."""
+
+
+class _Freed:
+    """Free blocks that stand together in the queue."""
+
+    __slots__ = ("blocks", "pieces")
+
+    def __init__(self, blocks: int, pieces: list[_Piece] | None = None) -> None:
         self.blocks = blocks
+        """How many of them are still there."""
+        self.pieces = pieces
+        """What they hold, the last block to be taken first; None: nothing. Pieces that somebody took up are skipped."""
 
 
 class PrefixCache(BlockPool):
@@ -29,20 +50,26 @@ class PrefixCache(BlockPool):
     counts: which contents it evicted is worked out when somebody next looks, so a jump of a hundred iterations costs
     no more than one. One content is cached once: a second copy of it is a block without content.
 
+    Contents are runs of blocks (sim.engine.serving.contents), and so is all that is kept here: what a sequence costs
+    depends on the pieces of text that it reads and not on their lengths.
+
     With host memory, what is evicted goes there, oldest out, and is found until then.
     """
 
-    __slots__ = ("_holders", "_host", "_last_run", "_queue", "_queued", "host_blocks")
+    __slots__ = ("_host", "_queue", "_queued", "_runs", "host_blocks")
 
     def __init__(self, capacity: int, host_blocks: int = 0) -> None:
         """Begin with all blocks free and empty."""
         super().__init__(capacity)
         self.host_blocks = host_blocks
-        self._last_run = _Run(capacity)
-        self._queue: OrderedDict[Hashable, None] = OrderedDict({self._last_run: None})
-        self._holders: dict[Hashable, int] = {}
-        self._host: OrderedDict[Hashable, None] = OrderedDict()
-        self._queued = capacity
+        self._forget()
+
+    def _forget(self) -> None:
+        self._queue: deque[_Freed] = deque([_Freed(self.capacity)])
+        self._runs: dict[Hashable, list[_Piece]] = {}
+        """What is cached of each run, in order."""
+        self._host: OrderedDict[tuple[Hashable, int], None] = OrderedDict()
+        self._queued = self.capacity
         """Blocks in the queue: those that are free, and those taken since it was last worked off."""
 
     def give_back(self, blocks: int) -> None:
@@ -52,80 +79,110 @@ class PrefixCache(BlockPool):
         self.free += blocks
         self._queued += blocks
         self.released += blocks
-        if self._last_run.blocks and next(reversed(self._queue)) is self._last_run:
-            self._last_run.blocks += blocks
+        queue = self._queue
+        if queue and queue[-1].pieces is None:
+            queue[-1].blocks += blocks
         else:
-            self._last_run = _Run(blocks)
-            self._queue[self._last_run] = None
+            queue.append(_Freed(blocks))
 
-    def find(self, contents: Sequence[Hashable], most: int) -> int:
+    def find(self, contents: Sequence[tuple[Hashable, int]], most: int) -> int:
         """Give how many leading contents are in blocks, ``most`` at most."""
         if self._queued != self.free:
             self._work_off()
-        holders, found = self._holders, 0
-        for content in contents[:most]:
-            if content not in holders:
+        found, runs = 0, self._runs
+        for name, blocks in contents:
+            pieces = runs.get(name)
+            if pieces is None:
                 break
-            found += 1
-        return found
+            reach = 0
+            for piece in pieces:
+                if piece.low != reach:
+                    break
+                reach = piece.high
+            if reach < blocks:
+                found += reach
+                break
+            found += blocks
+            if found >= most:
+                break
+        return min(found, most)
 
-    def find_in_host(self, contents: Sequence[Hashable], start: int, most: int) -> int:
+    def find_in_host(self, contents: Sequence[tuple[Hashable, int]], start: int, most: int) -> int:
         """Give how many contents from ``start`` on are in host memory."""
         host, found = self._host, 0
         if host:
-            for content in contents[start:most]:
-                if content not in host:
-                    break
-                found += 1
+            for name, low, high in _between(contents, start, most):
+                for place in range(low, high):
+                    if (name, place) not in host:
+                        return found
+                    found += 1
         return found
 
-    def idle_among(self, contents: Sequence[Hashable]) -> int:
-        """Give how many of these cached contents nobody holds: to hold them takes free blocks."""
-        holders = self._holders
-        return sum(not holders[content] for content in contents)
+    def idle_among(self, contents: Sequence[tuple[Hashable, int]], found: int) -> int:
+        """Give how many of the first contents, which are cached, nobody holds: to hold them takes free blocks."""
+        idle = 0
+        for name, _, high in _between(contents, 0, found):
+            for piece in self._runs[name]:
+                if piece.freed is not None and piece.low < high:
+                    idle += min(piece.high, high) - piece.low
+        return idle
 
-    def hold(self, contents: Sequence[Hashable]) -> None:
-        """Share blocks that `find` has just found."""
-        holders, queue = self._holders, self._queue
-        for content in contents:
-            if not holders[content]:
-                del queue[content]
-                self.free -= 1
-                self._queued -= 1
-            holders[content] += 1
+    def hold(self, contents: Sequence[tuple[Hashable, int]], found: int) -> list[Held]:
+        """Share the first contents, which `find` has just found; give what is held."""
+        held = list(_between(contents, 0, found))
+        for name, low, high in held:
+            pieces = self._part(name, low, high)
+            for piece in pieces:
+                if piece.freed is not None:
+                    blocks = piece.high - piece.low
+                    piece.freed.blocks -= blocks
+                    piece.freed = None
+                    self.free -= blocks
+                    self._queued -= blocks
+                piece.holders += 1
+            if len(pieces) > 1:
+                self._join(name)
+        return held
 
-    def keep(self, contents: Sequence[Hashable]) -> list[Hashable]:
-        """Give blocks that are taken already their content; return those contents that were not cached elsewhere."""
+    def keep(self, contents: Sequence[tuple[Hashable, int]], start: int, stop: int) -> list[Held]:
+        """Give blocks that are taken already their content; tell of those contents that were not cached elsewhere."""
         if self._queued != self.free:
             self._work_off()
-        holders = self._holders
-        kept = [content for content in contents if content not in holders]
-        for content in kept:
-            holders[content] = 1
+        kept: list[Held] = []
+        for name, low, high in _between(contents, start, stop):
+            pieces = self._runs.get(name)
+            if pieces is None:
+                self._runs[name] = [_Piece(name, low, high, 1, None)]
+                kept.append((name, low, high))
+            else:
+                kept += self._fill(pieces, name, low, high)
         return kept
 
-    def leave(self, contents: Sequence[Hashable], others: int) -> None:
-        """Free what a sequence held: blocks of these contents, head first, and others without content behind them."""
+    def leave(self, held: list[Held], others: int) -> None:
+        """Free what a sequence held: blocks of contents, head first, and others without content behind them."""
         self.give_back(others)
-        holders, queue = self._holders, self._queue
-        freed = 0
-        for content in reversed(contents):
-            left = holders[content] = holders[content] - 1
-            if not left:
-                queue[content] = None
-                freed += 1
-        self.free += freed
-        self._queued += freed
-        self.released += freed
+        freed = _Freed(0, [])
+        assert freed.pieces is not None
+        for name, low, high in held:
+            pieces = self._part(name, low, high)
+            for piece in pieces:
+                piece.holders -= 1
+                if not piece.holders:
+                    piece.freed = freed
+                    freed.pieces.append(piece)
+                    freed.blocks += piece.high - piece.low
+            if len(self._runs[name]) > 1:
+                self._join(name)
+        if freed.blocks:
+            self._queue.append(freed)
+            self.free += freed.blocks
+            self._queued += freed.blocks
+            self.released += freed.blocks
 
     def clear(self) -> None:
         """Forget everything: the memory was lost with its devices."""
         super().clear()
-        self._last_run = _Run(self.capacity)
-        self._queue = OrderedDict({self._last_run: None})
-        self._holders = {}
-        self._host = OrderedDict()
-        self._queued = self.capacity
+        self._forget()
 
     def check(self) -> None:
         """Assert that every free block stands in the queue once.
@@ -135,33 +192,116 @@ class PrefixCache(BlockPool):
         """
         super().check()
         self._work_off()
-        queued = sum(entry.blocks if isinstance(entry, _Run) else 1 for entry in self._queue)
+        queued = sum(freed.blocks for freed in self._queue)
         if queued != self.free:
             raise ConservationError(f"{queued} blocks in the queue, {self.free} free")
 
+    def _part(self, name: Hashable, low: int, high: int) -> list[_Piece]:
+        """Give the pieces that make up some cached blocks, cut where they stretch beyond them."""
+        pieces = self._runs[name]
+        if len(pieces) == 1:
+            piece = pieces[0]
+            if piece.low == low and piece.high == high:
+                return pieces
+        for place in (low, high):
+            for index, piece in enumerate(pieces):
+                if piece.low < place < piece.high:
+                    upper = _Piece(name, place, piece.high, piece.holders, piece.freed)
+                    piece.high = place
+                    pieces.insert(index + 1, upper)
+                    if piece.freed is not None:
+                        queued = piece.freed.pieces
+                        assert queued is not None
+                        queued.insert(queued.index(piece) + 1, upper)
+                    break
+        return [piece for piece in pieces if low <= piece.low and piece.high <= high]
+
+    def _join(self, name: Hashable) -> None:
+        """Make neighbours that are held alike one."""
+        pieces = self._runs[name]
+        joined = [pieces[0]]
+        for piece in pieces[1:]:
+            last = joined[-1]
+            if piece.low == last.high and piece.holders == last.holders > 0:
+                last.high = piece.high
+            else:
+                joined.append(piece)
+        if len(joined) < len(pieces):
+            self._runs[name] = joined
+
+    def _fill(self, pieces: list[_Piece], name: Hashable, low: int, high: int) -> list[Held]:
+        """Put contents where a run has none, among those that it has."""
+        kept: list[Held] = []
+        place, index = low, 0
+        while place < high:
+            while index < len(pieces) and pieces[index].high <= place:
+                index += 1
+            end = high
+            if index < len(pieces):
+                piece = pieces[index]
+                if piece.low <= place:
+                    place = piece.high
+                    continue
+                end = min(high, piece.low)
+            kept.append((name, place, end))
+            if index and pieces[index - 1].high == place and pieces[index - 1].holders == 1:
+                pieces[index - 1].high = end
+            else:
+                pieces.insert(index, _Piece(name, place, end, 1, None))
+            place = end
+        return kept
+
     def _work_off(self) -> None:
         """Evict what the blocks taken so far held."""
-        queue, holders = self._queue, self._holders
+        queue = self._queue
         taken = self._queued - self.free
         self._queued = self.free
         while taken:
-            entry = next(iter(queue))
-            if isinstance(entry, _Run):
-                if entry.blocks > taken:
-                    entry.blocks -= taken
-                    break
-                taken -= entry.blocks
-                entry.blocks = 0
-                del queue[entry]
-            else:
-                del queue[entry], holders[entry]
-                taken -= 1
-                if self.host_blocks:
-                    self._offload(entry)
+            freed = queue[0]
+            blocks = min(freed.blocks, taken)
+            if freed.pieces is not None:
+                self._evict(freed, blocks)
+            taken -= blocks
+            freed.blocks -= blocks
+            if not freed.blocks:
+                queue.popleft()
 
-    def _offload(self, content: Hashable) -> None:
+    def _evict(self, freed: _Freed, blocks: int) -> None:
+        pieces, runs = freed.pieces, self._runs
+        assert pieces is not None
+        while blocks:
+            piece = pieces[-1]
+            if piece.freed is not freed:  # somebody took it up again
+                pieces.pop()
+                continue
+            end = piece.high
+            piece.high = max(piece.low, end - blocks)
+            blocks -= end - piece.high
+            if self.host_blocks:
+                for place in range(end - 1, piece.high - 1, -1):
+                    self._offload((piece.name, place))
+            if piece.high == piece.low:
+                pieces.pop()
+                run = runs[piece.name]
+                if len(run) == 1:
+                    del runs[piece.name]
+                else:
+                    run.remove(piece)
+
+    def _offload(self, content: tuple[Hashable, int]) -> None:
         host = self._host
         host[content] = None
         host.move_to_end(content)
         if len(host) > self.host_blocks:
             host.popitem(last=False)
+
+
+def _between(contents: Sequence[tuple[Hashable, int]], start: int, stop: int) -> Iterator[Held]:
+    """Give the parts of runs that make up the blocks from ``start`` to before ``stop``."""
+    for name, blocks in contents:
+        if stop <= 0:
+            return
+        if start < blocks:
+            yield name, max(start, 0), min(blocks, stop)
+        start -= blocks
+        stop -= blocks

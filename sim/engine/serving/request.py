@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from sim.engine.serving.contents import Blocks
+
 Status = Literal["waiting", "finished", "timed out", "rejected", "cancelled"]
 """What became of a request; "rejected": the queue was full, or the request is longer than a replica can hold."""
 
@@ -25,7 +27,7 @@ class Request:
     prompt_tokens: int
     output_tokens: int
     """Tokens of the answer, at least 1."""
-    blocks: tuple[Hashable, ...] = ()
+    blocks: Blocks = ()
     """Content of the full blocks of the prompt (`chain` makes it), and after them of the answer where it is named;
     where it ends, nothing is shared with other requests."""
     session: Hashable = None

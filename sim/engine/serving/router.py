@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
+from sim.engine.serving.contents import each
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
@@ -104,7 +106,7 @@ class PrefixAware:
             if place is not None:
                 return place
         place = None
-        for content in request.blocks:
+        for content in each(request.blocks):
             found = known.get(content)
             if found is None:
                 break
@@ -117,7 +119,7 @@ class PrefixAware:
             key: Hashable = ("session", request.session)
             known[key] = place
             known.move_to_end(key)
-        for content in request.blocks:
+        for content in each(request.blocks):
             known[content] = place
             known.move_to_end(content)
         while len(known) > REMEMBERED:

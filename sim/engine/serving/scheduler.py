@@ -16,7 +16,7 @@ from sim.engine.serving.prefix_cache import PrefixCache
 from sim.engine.serving.speculative_batch import SpeculativeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -189,10 +189,10 @@ class Scheduler:
     def release(self, sequence: Sequence) -> None:
         """Free the blocks of a sequence that does not decode."""
         if sequence.contents and self.cache is not None:
-            held = sequence.held
-            if len(sequence.contents) > sequence.named:
-                held += self.cache.keep(sequence.contents[sequence.named : sequence.computed // self.block_size])
-            self.cache.leave(held, sequence.blocks - len(held))
+            held, full = sequence.held, min(sequence.computed // self.block_size, sequence.known)
+            if full > sequence.named:
+                held += self.cache.keep(sequence.contents, sequence.named, full)
+            self.cache.leave(held, sequence.blocks - sum(high - low for _, low, high in held))
             sequence.held = []
             sequence.named = 0
         else:
@@ -312,7 +312,7 @@ class Scheduler:
             if self.admission == "prompt":
                 wanted = -(-sequence.target // size) - found
             if found and self.cache is not None:
-                wanted += self.cache.idle_among(sequence.contents[:found])
+                wanted += self.cache.idle_among(sequence.contents, found)
             if self.watermark and (self.batch.count or self.chunks):
                 wanted += self.watermark
             if wanted > pool.free:
@@ -376,14 +376,12 @@ class Scheduler:
     def _start(self, sequence: Sequence, found: int, hosted: int, blocks: int) -> None:
         """Give an admitted sequence its blocks: those in the cache, those loaded from the host, and others."""
         if found and self.cache is not None:
-            shared = sequence.contents[:found]
-            self.cache.hold(shared)
-            sequence.held = list(shared)
+            sequence.held = self.cache.hold(sequence.contents, found)
             sequence.named = found
         self.pool.free -= blocks
         if hosted and self.cache is not None:
             self.moved_s += hosted * self.block_move_s
-            sequence.held += self.cache.keep(sequence.contents[found : found + hosted])
+            sequence.held += self.cache.keep(sequence.contents, found, found + hosted)
             sequence.named = found + hosted
         sequence.blocks = found + blocks
         sequence.computed = (found + hosted) * self.block_size
@@ -400,9 +398,9 @@ class Scheduler:
         self.prefill_tokens += tokens
         self.prefill_pairs += pairs
         if self.cache is not None and sequence.contents:
-            full = min((computed + tokens) // self.block_size, len(sequence.contents))
+            full = min((computed + tokens) // self.block_size, sequence.known)
             if full > sequence.named:
-                sequence.held += self.cache.keep(sequence.contents[sequence.named : full])
+                sequence.held += self.cache.keep(sequence.contents, sequence.named, full)
                 sequence.named = full
 
     def _victim(self) -> Sequence:
@@ -463,10 +461,14 @@ class Scheduler:
     def _name_blocks(self, sequence: Sequence) -> None:
         """Name all full blocks of a sequence, so that it finds again what nobody has overwritten."""
         full = sequence.computed // self.block_size
-        known = len(sequence.contents)
-        if full > known:
-            own: list[Hashable] = [(_OWN, sequence.order, place) for place in range(known, full)]
-            sequence.contents = (*sequence.contents, *own)
+        more = full - sequence.known
+        if more > 0:
+            contents, own = sequence.contents, (_OWN, sequence.order)
+            if contents and contents[-1][0] == own:
+                more += contents[-1][1]
+                contents = contents[:-1]
+            sequence.contents = (*contents, (own, more))
+            sequence.known = full
 
 
 def _make_batch(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.engine.serving.contents import count
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from sim.engine.serving.prefix_cache import Held
     from sim.engine.serving.request import Request
 
 
@@ -31,6 +34,7 @@ class Sequence:
         "joined_s",
         "kept",
         "kept_pairs",
+        "known",
         "last_token_s",
         "moved",
         "named",
@@ -58,9 +62,8 @@ class Sequence:
         self.computed = 0
         """Tokens in the KV cache."""
         self.generated = 0
-        self.prefilled = 0
+        self.prefilled = self.prefill_pairs = 0
         """Tokens computed by prefill so far, those computed again included."""
-        self.prefill_pairs = 0
         self.decoded = 0
         """Tokens computed one at a time."""
         self.decode_pairs = 0
@@ -72,9 +75,11 @@ class Sequence:
         """Tokens that the first admission found; -1 before it."""
         self.blocks = 0
         """Blocks held while it is not decoding."""
-        self.contents = request.blocks
+        self.contents: tuple[tuple[Hashable, int], ...] = request.blocks
         """What its full blocks hold, as far as it is known."""
-        self.held: list[Hashable] = []
+        self.known = count(request.blocks)
+        """Blocks of `contents`."""
+        self.held: list[Held] = []
         """Contents of shared blocks among those, head first."""
         self.named = 0
         """Leading blocks whose contents the cache has been told."""

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS = ("accelerators", "nodes", "fabrics", "clusters", "models", "profiles", "engines")
+KINDS = ("accelerators", "nodes", "fabrics", "clusters", "models", "profiles", "recipes", "engines")
 PICTURES = 2
 """Pictures of a scenario in the gallery."""
 CONF = """

@@ -112,7 +112,7 @@ def _training(found: dict[str, Any], cluster: str | ClusterSpec, training: Train
     row: dict[str, Any] = {
         "fits": fit.fits,
         "sequence": training.sequence,
-        "precision": training.precision,
+        "precision": training.recipe_name,
         "memory_bytes_per_device": fit.memory_bytes,
         "least_memory_bytes": fit.least_bytes,
         "least_memory_layout": fit.least.row(0),

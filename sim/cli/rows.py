@@ -203,6 +203,21 @@ KINDS: Mapping[str, Kind] = {
         ),
         f"Overlap: share of that communication hidden behind compute.\n{_SEE}",
     ),
+    "recipes": Kind(
+        "precision recipes of training: formats, bytes kept and exchanged",
+        (
+            _NAME,
+            Column("title", "title", right=False, folds=True),
+            Column("products", "products", right=False),
+            Column("attention\nand head", "wide", right=False),
+            Column("weight\nB", "weight_bytes", _scaled(1)),
+            Column("gradient\nB", "gradient_bytes", _scaled(1)),
+            Column("optimizer\nB", "optimizer_bytes", _scaled(1)),
+            Column("operand\nB", "operand_bytes", _scaled(1), wide=True),
+            Column("tokens to\nexperts B", "dispatched_bytes", _scaled(1), wide=True),
+        ),
+        f"Bytes of a parameter or an element. Chosen by --precision or training.precision.\n{_SEE}",
+    ),
     "engines": Kind(
         "inference engines: scheduler, budgets, host times",
         (
@@ -421,6 +436,29 @@ def _profiles() -> list[Row]:
     ]
 
 
+def _recipes() -> list[Row]:
+    from sim.cost.recipe import recipe
+    from sim.spec import catalog
+
+    found = [(catalog.load("recipes", name), recipe(name)) for name in catalog.names("recipes")]
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "like": entry.like,
+            "products": numbers.gemm_precision,
+            "wide": numbers.wide_precision,
+            "wide_layers": numbers.wide_layers,
+            "weight_bytes": numbers.weight_bytes,
+            "gradient_bytes": numbers.gradient_bytes,
+            "optimizer_bytes": numbers.optimizer_bytes,
+            "operand_bytes": numbers.operand_bytes,
+            "dispatched_bytes": numbers.dispatched_bytes,
+        }
+        for entry, numbers in found
+    ]
+
+
 def _engines() -> list[Row]:
     from sim.spec import catalog
 
@@ -498,6 +536,7 @@ _READERS: Mapping[str, Callable[[], list[Row]]] = {
     "policies": _policies,
     "profiles": _profiles,
     "engines": _engines,
+    "recipes": _recipes,
     "kernels": _kernels,
     "calibration": _calibrations,
     "scenarios": _scenarios,

@@ -65,6 +65,7 @@ def _hardware() -> dict[str, Any]:
     from sim.spec.model import ModelShape
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
+    from sim.spec.recipe import PrecisionRecipe
 
     kinds: dict[str, type[FrozenModel]] = {
         "accelerators": Accelerator,
@@ -76,6 +77,7 @@ def _hardware() -> dict[str, Any]:
         "calibration": Calibration,
         "kernels": Kernels,
         "engines": EngineProfile,
+        "recipes": PrecisionRecipe,
     }
     definitions: dict[str, Any] = {}
     properties: dict[str, Any] = {}

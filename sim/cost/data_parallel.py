@@ -58,7 +58,7 @@ def data_parallel(
     layers = most_layers(work.model.layers, layouts.pipeline_parallel, layouts.virtual_stages)
     whole = _held(work, machine, layouts, layers)
     held = whole if not recipe.adapter_rank else [_adapters(work, layouts, layers, whole[0].group)]
-    second = np.where(zero >= OPTIMIZER_SPLIT, recipe.weight_bytes, recipe.gradient_bytes)
+    second = np.where(zero >= OPTIMIZER_SPLIT, recipe.gathered_bytes, recipe.gradient_bytes)
     scatter_s = _at_once_s("reduce_scatter", held, recipe.gradient_bytes, machine)
     gather_s = _at_once_s("all_gather", held, second, machine)
     share = software.data_parallel_overlap
@@ -73,7 +73,7 @@ def data_parallel(
         exposed_s = np.where(zero == GRADIENTS_SPLIT, stage2_s, exposed_s)
     if (zero == WEIGHTS_SPLIT).any():
         scatter_s = _by_layer_s("reduce_scatter", held, layers, recipe.gradient_bytes, machine)
-        gather_s = _by_layer_s("all_gather", whole, layers, recipe.stored_weight_bytes, machine)
+        gather_s = _by_layer_s("all_gather", whole, layers, recipe.sent_weight_bytes, machine)
         stage3_s = _beyond(gather_s, share, forward_s) + _beyond(gather_s + scatter_s, share, backward_s)
         exposed_s = np.where(zero == WEIGHTS_SPLIT, micro_batches * stage3_s, exposed_s)
     moved = 2 * recipe.optimizer_bytes + 3 * recipe.gradient_bytes + recipe.weight_bytes

@@ -76,7 +76,9 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     domains = np.asarray(group.domains * group.pods)
     visited = domains * (1 - (1 - 1 / domains) ** experts.top_k)
     copies = np.where(domains > 1, visited / experts.top_k, 1.0)
-    sent = routed * copies * work.model.hidden * work.recipe.activation_bytes
+    # There in the format of dispatch, back as activations, and the other way round backward: the mean of both.
+    element = (work.recipe.dispatched_bytes + work.recipe.activation_bytes) / 2
+    sent = routed * copies * work.model.hidden * element
     exchange_s = hierarchical_s("all_to_all", sent, group, machine.fabric)
     # As for tensor parallelism: an overlap inside a scale-up domain says nothing about a group that leaves it.
     inside = layouts.expert_devices <= machine.domain_devices

@@ -7,7 +7,7 @@ layers have counts by their share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +84,11 @@ def layer_times(work: Work, machine: Machine, software: Software, layouts: Layou
         key = key * RADIX + layouts.expert_devices
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     layer = _layer_times(work, machine, software, layouts.take(first))
+    if share := work.recipe.wide_layers:
+        wide = replace(work, recipe=work.recipe.in_wide())
+        other = _layer_times(wide, machine.in_wide(), software, layouts.take(first))
+        names = LayerTimes.__slots__
+        layer = LayerTimes(*((1 - share) * getattr(layer, name) + share * getattr(other, name) for name in names))
     return LayerTimes(
         *(getattr(layer, name)[inverse] * (pace if name in KERNELS else 1.0) for name in LayerTimes.__slots__)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Machine:
     attention: AttentionCurve
     experts: GroupedCurve
     """Feed-forward of routed experts, in the format of the products."""
+    wide_experts: GroupedCurve
+    """The same in 16 bit."""
     vector_efficiency: float
     """Share of memory bandwidth that norms, activations and optimizer reach."""
     vector_overhead_s: float
@@ -38,6 +40,12 @@ class Machine:
     """Devices of one scale-up domain."""
     pod_devices: float
     """Devices of one non-blocking pod of the network."""
+
+    def in_wide(self) -> Machine:
+        """Give the machine as layers see it whose products stay in 16 bit."""
+        return replace(
+            self, gemm_peak_flop_per_s=self.wide_peak_flop_per_s, gemm=self.wide_gemm, experts=self.wide_experts
+        )
 
 
 @dataclass(frozen=True, slots=True)

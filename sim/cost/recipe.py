@@ -1,10 +1,19 @@
-"""Precision recipes: which precision the products run in, and how wide each kept number is."""
+"""Precision recipes as the cost functions see them: which precision products run in, how wide each number is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sim.errors import UsageError
+from sim.spec import catalog
+
+if TYPE_CHECKING:
+    from sim.spec.quantity import Sourced
+    from sim.spec.recipe import PrecisionRecipe
+
+
+WIDE_BYTES = 2.0
+"""Of a 16-bit operand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,81 +21,94 @@ class Recipe:
     """A mixed-precision training recipe; bytes are per parameter or per element."""
 
     name: str
+    kind: str
+    """The recipe of the catalogue that multiplies the same operands: what constants of software profiles go by."""
     gemm_precision: str
     """Precision of the layers' weight products; MFU is against the dense peak of this one."""
     wide_precision: str
     """16-bit precision of attention and of the LM head."""
+    wide_layers: float
+    """Share of the layers whose products stay in 16 bit."""
+    curve: str
+    """Format whose curve of hardware_specs/calibration times the products."""
+    operand_bytes: float
+    """Of one element of the products' operands, with its share of a scale."""
+    cast_bytes: float
+    """Moved to turn one 16-bit element into an operand: read, and written along rows and along columns."""
     weight_bytes: float
+    gathered_bytes: float
+    """Of one weight as replicas gather it."""
     gradient_bytes: float
     """Accumulated and reduced in 32 bit by default."""
     optimizer_bytes: float
     """Adam: 32-bit master weights and two 32-bit moments."""
     activation_bytes: float
-    """Of one saved activation element."""
-    source: str
-    curve: str = "bf16"
-    """Format whose curve of hardware_specs/calibration times the products."""
-    operand_bytes: float = 2.0
-    """Of one element of the products' operands, with its share of a scale."""
-    cast_bytes: float = 0.0
-    """Moved to turn one 16-bit element into an operand: read, and written along rows and along columns."""
+    """Of one saved or exchanged activation element."""
+    dispatched_bytes: float
+    """Of one element of a token on its way to experts."""
+    frozen_bytes: float
+    """Of one weight that is not trained."""
     adapter_rank: int = 0
     """Rank of the adapters that alone are trained (LoRA); 0 trains every weight."""
-    frozen_bytes: float = 2.0
-    """Of one weight that is not trained."""
+
+    def in_wide(self) -> Recipe:
+        """Give the recipe of the layers whose products stay in 16 bit."""
+        return replace(
+            self, gemm_precision=self.wide_precision, operand_bytes=WIDE_BYTES, cast_bytes=0.0, wide_layers=0.0
+        )
 
     @property
     def stored_weight_bytes(self) -> float:
         """Bytes of one weight on its device."""
         return self.frozen_bytes if self.adapter_rank else self.weight_bytes
 
-
-_MEGATRON_MEMORY = "2 B weights, 4 B gradients, 12 B master weights and Adam moments: Rajbhandari et al. 2020 (ZeRO)"
-_STAYS = _MEGATRON_MEMORY + "; attention and LM head stay in bf16"
-_TWICE = "each operand is read in 16 bit and written twice, as backward products read it along the other side"
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("bf16", "bf16", "bf16", 2, 4, 12, 2, _MEGATRON_MEMORY),
-        Recipe("fp16", "fp16", "fp16", 2, 4, 12, 2, _MEGATRON_MEMORY),
-        Recipe(
-            "fp8", "fp8", "bf16", 2, 4, 12, 2, f"{_STAYS}; one scale a tensor: {_TWICE}",
-            curve="fp8", operand_bytes=1.0, cast_bytes=2 + 2 * 1.0, frozen_bytes=1.0,
-        ),
-        Recipe(
-            "fp8-block", "fp8", "bf16", 2, 4, 12, 2,
-            f"{_STAYS}; one 32-bit scale for 128 elements (DeepSeek-V3, arXiv:2412.19437, section 3.3): {_TWICE}",
-            curve="fp8_block", operand_bytes=1.03125, cast_bytes=2 + 2 * 1.03125, frozen_bytes=1.03125,
-        ),
-        Recipe(
-            "mxfp8", "fp8", "bf16", 2, 4, 12, 2,
-            f"{_STAYS}; one 8-bit scale for 32 elements (OCP Microscaling Formats 1.0): {_TWICE}",
-            curve="fp8", operand_bytes=1.03125, cast_bytes=2 + 2 * 1.03125, frozen_bytes=1.03125,
-        ),
-        Recipe(
-            "nvfp4", "fp4", "bf16", 2, 4, 12, 2,
-            f"{_STAYS}; one 8-bit scale for 16 elements (NVIDIA 2025, arXiv:2509.25149): a first reading finds the "
-            "largest element of the tensor, the rotation of a side is a reading and a writing of its own",
-            curve="fp4", operand_bytes=0.5625, cast_bytes=2 + 2 + 4 + 2 * 0.5625, frozen_bytes=0.5625,
-        ),
-    )
-}  # fmt: skip
-"""Which products run in which format is the same in all of them: those with the weights of layers, no others."""
+    @property
+    def sent_weight_bytes(self) -> float:
+        """Bytes of one weight as replicas gather it."""
+        return self.frozen_bytes if self.adapter_rank else self.gathered_bytes
 
 
-def recipe(name: str, adapter_rank: int = 0) -> Recipe:
-    """Look a recipe up; with a rank, adapters alone are trained.
+def recipe(named: str | PrecisionRecipe, adapter_rank: int = 0) -> Recipe:
+    """Reduce a recipe, of the catalogue or a user's own, to numbers; with a rank, adapters alone are trained.
 
-    Source: the recipe's own ``source``.
+    Source: hardware_specs/recipes, each number with its own.
 
     Raises:
-        UsageError: there is no recipe of that name.
+        CatalogError: the catalogue has no recipe of that name.
 
+    >>> recipe("fp8").operand_bytes, recipe("fp8").optimizer_bytes
+    (1.0, 12.0)
     """
-    if name not in RECIPES:
-        raise UsageError(
-            "precision must name a training recipe", value=name, mend=f"one of {', '.join(sorted(RECIPES))}"
-        )
-    found = RECIPES[name]
-    return replace(found, adapter_rank=adapter_rank) if adapter_rank else found
+    entry = catalog.load("recipes", named) if isinstance(named, str) else named
+    return Recipe(
+        name=entry.name,
+        kind=_kind(entry),
+        gemm_precision=entry.products,
+        wide_precision=entry.wide,
+        wide_layers=_stated(entry.wide_layers, 0.0),
+        curve=entry.curve,
+        operand_bytes=entry.operand_bytes.value,
+        cast_bytes=entry.cast_bytes.value,
+        weight_bytes=entry.weight_bytes.value,
+        gathered_bytes=_stated(entry.gathered_bytes, entry.weight_bytes.value),
+        gradient_bytes=entry.gradient_bytes.value,
+        optimizer_bytes=entry.optimizer_bytes.value,
+        activation_bytes=entry.activation_bytes.value,
+        dispatched_bytes=_stated(entry.dispatched_bytes, entry.activation_bytes.value),
+        frozen_bytes=entry.frozen_bytes.value,
+        adapter_rank=adapter_rank,
+    )
+
+
+def _kind(entry: PrecisionRecipe) -> str:
+    """Give the recipe that an entry is like, as far as that multiplies the same operands; else its own name."""
+    base = None if entry.like is None else catalog.load("recipes", entry.like)
+    alike = base is not None and all(
+        getattr(entry, field) == getattr(base, field) for field in ("products", "wide", "curve", "wide_layers")
+    )
+    return _kind(base) if base is not None and alike else entry.name
+
+
+def _stated(number: Sourced | None, otherwise: float) -> float:
+    """Give a number that a recipe may leave out."""
+    return otherwise if number is None else number.value

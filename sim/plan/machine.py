@@ -10,7 +10,7 @@ from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
 from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
-from sim.cost.recipe import RECIPES, recipe
+from sim.cost.recipe import recipe
 from sim.cost.roofline import RooflineCurve
 from sim.errors import CatalogError, UsageError
 from sim.spec import catalog
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.spec.hardware import Accelerator
     from sim.spec.profile import KernelSlowdown
     from sim.spec.quantity import Sourced
+    from sim.spec.recipe import PrecisionRecipe
 
 UNBOUNDED = 1e12
 """Devices of a pod that never ends: a thousand times the largest cluster that a scenario may name."""
@@ -36,7 +37,7 @@ def peak(accelerator: Accelerator, precision: str) -> float:
     """
     known = accelerator.peak_flop_per_s
     if precision not in known:
-        trains = [name for name, each in RECIPES.items() if {each.gemm_precision, each.wide_precision} <= set(known)]
+        trains = trained_in(accelerator)
         raise UsageError(
             f"{accelerator.name} has no dense peak for {precision}",
             value=precision,
@@ -44,6 +45,13 @@ def peak(accelerator: Accelerator, precision: str) -> float:
             mend=f"--precision {' or '.join(trains)}" if trains else "another accelerator: it trains in no recipe here",
         )
     return known[precision].value
+
+
+def trained_in(accelerator: Accelerator) -> tuple[str, ...]:
+    """List the recipes of the catalogue for whose formats a chip has peaks."""
+    every = {name: recipe(name) for name in catalog.names("recipes")}
+    known = set(accelerator.peak_flop_per_s)
+    return tuple(name for name, each in every.items() if {each.gemm_precision, each.wide_precision} <= known)
 
 
 def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
@@ -77,6 +85,7 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
         wide_gemm=RooflineCurve.of(calibration.gemm["bf16"]),
         attention=AttentionCurve.of(calibration.attention["bf16"]),
         experts=GroupedCurve.of(calibration.experts.get(dtype, calibration.experts["bf16"])),
+        wide_experts=GroupedCurve.of(calibration.experts["bf16"]),
         vector_efficiency=calibration.vector.memory_efficiency,
         vector_overhead_s=calibration.vector.overhead_s,
         fabric=_fabric(cluster, calibration),
@@ -85,11 +94,11 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
     )
 
 
-def recipe_of(precision: str, profile: str, adapter_rank: int = 0) -> Recipe:
+def recipe_of(precision: str | PrecisionRecipe, profile: str, adapter_rank: int = 0) -> Recipe:
     """Give a precision recipe as the software of a profile runs it.
 
     Raises:
-        UsageError: there is no recipe of that name.
+        CatalogError: there is no recipe of that name.
 
     """
     found, own = recipe(precision, adapter_rank), catalog.load("profiles", profile).gradient_bytes
@@ -103,7 +112,7 @@ def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSl
         CatalogError: the profile has no entry for this chip and precision.
 
     """
-    entry = catalog.load("profiles", profile).slowdown(accelerator.generation, recipe.name)
+    entry = catalog.load("profiles", profile).slowdown(accelerator.generation, recipe.kind)
     if entry is None:
         raise CatalogError(
             f"software profile {profile} has no kernel_slowdown for {accelerator.generation} chips in {recipe.name}",
@@ -116,11 +125,11 @@ def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSl
 def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software:
     """Reduce a software profile to the numbers that the training step needs."""
     entry = catalog.load("profiles", profile)
-    of_experts = entry.slowdown_of_experts(accelerator.generation, recipe.name)
+    of_experts = entry.slowdown_of_experts(accelerator.generation, recipe.kind)
     return Software(
         name=profile,
         kernel_slowdown=slowdown(profile, accelerator, recipe).factor,
-        attention_slowdown=entry.slowdown_of_attention(accelerator.generation, recipe.name),
+        attention_slowdown=entry.slowdown_of_attention(accelerator.generation, recipe.kind),
         scale_slowdown=entry.scale_slowdown.value,
         tensor_parallel_overlap=entry.tensor_parallel_overlap.value,
         data_parallel_overlap=entry.data_parallel_overlap.value,

@@ -76,7 +76,7 @@ def _amounts(prepared: Prepared) -> list[Assumption]:
         Assumption("training.tokens", training.tokens, "token", "budget over the exact FLOP of a token", by),
         _field("training.batch", spec, "batch", spec.batch),
         _field("training.sequence", spec, "sequence", float(spec.sequence)),
-        _field("training.precision", spec, "precision", spec.precision),
+        _field("training.precision", spec, "precision", spec.recipe_name),
     ]
     if spec.tokens is not None or (spec.budget is not None and spec.budget.tokens is not None):
         rows[1] = Assumption("training.tokens", training.tokens, "token", _YOURS, "user")
@@ -123,7 +123,7 @@ def _step(prepared: Prepared) -> list[Assumption]:
     stated = ((name, getattr(profile, name)) for name in fitted)
     rows += [_sourced(f"training.profile.{name}", number) for name, number in stated if number is not None]
     chip = prepared.cluster.accelerator
-    of_experts = profile.slowdown_of_experts(chip.generation, prepared.work.recipe.name)
+    of_experts = profile.slowdown_of_experts(chip.generation, prepared.work.recipe.kind)
     if prepared.work.model.experts is not None and of_experts is not None:
         path = "training.profile.expert_slowdown"
         rows.append(Assumption(path, of_experts.factor, "ratio", of_experts.source, "catalogue"))

@@ -67,6 +67,6 @@ def _measured(prepared: Prepared) -> bool:
     """Tell whether the slowdown of the profile on this chip was fitted, and does not stand in."""
     spec = prepared.training.spec
     entry = catalog.load("profiles", spec.profile).slowdown(
-        prepared.cluster.accelerator.generation, prepared.work.recipe.name
+        prepared.cluster.accelerator.generation, prepared.work.recipe.kind
     )
     return entry is not None and not entry.source.startswith("stand-in")

@@ -15,6 +15,7 @@ from sim.spec.defaults import DEFAULTS
 from sim.spec.docstrings import field_docstrings
 from sim.spec.quantity import FrozenModel, Quantity, Sourced, SourcedQuantity
 from sim.spec.schema import models_at
+from sim.spec.short_forms import NameOf
 from sim.spec.yaml import loads
 from sim.units import DIMENSIONS, parse
 
@@ -162,10 +163,13 @@ def _quantities(parts: tuple[object, ...]) -> Iterator[Quantity]:
 
 
 def choices(annotation: object) -> tuple[str, ...]:
-    """Give the words that a field is one of; none where it is more than a choice."""
+    """Give the words that a field is one of; none where it is more than a choice, or a name of the catalogue."""
     arguments = get_args(annotation)
     if get_origin(annotation) is Literal and len(arguments) > 1:
         return tuple(str(choice) for choice in arguments)
+    named = (mark for part in arguments for mark in getattr(part, "__metadata__", ()) if isinstance(mark, NameOf))
+    if (mark := next(named, None)) is not None:
+        return mark.words()
     inner = [argument for argument in arguments if argument is not type(None)]
     return choices(inner[0]) if len(inner) == 1 and get_origin(annotation) is not tuple else ()
 

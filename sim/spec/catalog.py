@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.spec.model import ModelShape
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
+    from sim.spec.recipe import PrecisionRecipe
 
 _SCHEMAS = {
     "accelerators": ("sim.spec.hardware", "Accelerator"),
@@ -33,6 +34,7 @@ _SCHEMAS = {
     "profiles": ("sim.spec.profile", "Profile"),
     "kernels": ("sim.spec.kernels", "Kernels"),
     "engines": ("sim.spec.engine_profile", "EngineProfile"),
+    "recipes": ("sim.spec.recipe", "PrecisionRecipe"),
 }
 KINDS: tuple[str, ...] = tuple(_SCHEMAS)
 """Kinds of entries, each a folder of the catalogue."""
@@ -57,6 +59,8 @@ def load(kind: Literal["profiles"], name: str) -> Profile: ...
 def load(kind: Literal["kernels"], name: str) -> Kernels: ...
 @overload
 def load(kind: Literal["engines"], name: str) -> EngineProfile: ...
+@overload
+def load(kind: Literal["recipes"], name: str) -> PrecisionRecipe: ...
 @overload
 def load(kind: str, name: str) -> FrozenModel: ...
 

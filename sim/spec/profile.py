@@ -15,8 +15,8 @@ class KernelSlowdown(FrozenModel):
 
     generations: tuple[Generation, ...] = ()
     """Generations of chips that it holds for; none means all."""
-    precisions: tuple[Literal["fp16", "bf16", "fp8", "fp8-block", "mxfp8", "nvfp4"], ...] = ()
-    """Precision recipes that it holds for; none means all."""
+    precisions: tuple[Slug, ...] = ()
+    """Precision recipes that it holds for, and those like them with the same operands; none means all."""
     factor: Slowdown
     """Measured over predicted."""
     source: str

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from sim.spec import catalog
 from sim.units import DIMENSIONS
 
 
@@ -27,6 +28,24 @@ class AlsoWritten:
         """Offer the other forms before the type itself."""
         own = handler(schema)
         return {"anyOf": [*self.forms, *own.get("anyOf", [own])]}
+
+
+@dataclass(frozen=True, slots=True)
+class NameOf:
+    """Mark a name as one of the catalogue's, so that editors and `sim explain` list them: `Annotated[Slug, ...]`."""
+
+    kind: str
+    """A kind of entries, such as recipes."""
+
+    def words(self) -> tuple[str, ...]:
+        """List the names."""
+        return catalog.names(self.kind)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Offer the names."""
+        return {"type": "string", "enum": list(self.words())}
 
 
 def quantity(*dimensions: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
 from sim.spec.model_reference import FORMS, read_model
 from sim.spec.quantity import Bytes, BytesPerSecond, Fraction, FrozenModel, Quantity, Seconds, refusal, refuse_truth
+from sim.spec.recipe import RecipeField
 from sim.spec.short_forms import AlsoWritten, quantity
 
 MOST_FLOP, MOST_TOKENS = 1e36, 1e30
@@ -107,8 +108,8 @@ class TrainingSpec(FrozenModel):
     """Training tokens; with a model they decide the budget."""
     law: Literal["llama3", "chinchilla"] = "llama3"
     """Scaling law that sizes a compute-optimal model."""
-    precision: Literal["bf16", "fp16", "fp8", "fp8-block", "mxfp8", "nvfp4"] = "bf16"
-    """Precision recipe."""
+    precision: RecipeField = defaults.name("training.precision")
+    """Precision recipe of the catalogue, or one of your own."""
     # Left out of records where nobody gives it: those of other runs stay as they were.
     adapters: Annotated[int, Field(ge=1, le=65536), BeforeValidator(refuse_truth)] | None = Field(
         default=None, exclude_if=lambda rank: rank is None
@@ -130,6 +131,11 @@ class TrainingSpec(FrozenModel):
     """Overrides the predicted utilization of a step (model FLOP against the dense peak)."""
     step_time: Annotated[Seconds, Field(gt=0)] | None = None
     """Overrides the predicted time of a step."""
+
+    @property
+    def recipe_name(self) -> str:
+        """Name of the precision recipe."""
+        return self.precision if isinstance(self.precision, str) else self.precision.name
 
     @property
     def shares_the_cluster(self) -> bool:

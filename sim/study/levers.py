@@ -75,8 +75,8 @@ def _step_changes(prepared: Prepared, cluster: ClusterSpec, training: TrainingSp
     batch = float(prepared.work.tokens)
     larger = training.model_copy(update={"batch": 2 * batch})
     yield "batch", show(batch, "token"), show(2 * batch, "token"), cluster, larger
-    if training.precision != "fp8" and "fp8" in prepared.cluster.accelerator.peak_flop_per_s:
-        yield "precision", training.precision, "fp8", cluster, training.model_copy(update={"precision": "fp8"})
+    if prepared.work.recipe.gemm_precision != "fp8" and "fp8" in prepared.cluster.accelerator.peak_flop_per_s:
+        yield "precision", training.recipe_name, "fp8", cluster, training.model_copy(update={"precision": "fp8"})
     fabric, node = prepared.cluster.fabric, prepared.cluster.node
     if fabric is not None:
         rate = fabric.link_bandwidth_bytes_per_s

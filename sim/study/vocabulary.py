@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.spec import catalog
-from sim.spec.workload import TrainingSpec
 from sim.study import phrasebook
 from sim.study.numerals import atoms, normalise, squash
 
@@ -132,7 +131,7 @@ def either(choices: Sequence[str]) -> str:
 
 def precisions() -> tuple[str, ...]:
     """Give the precisions that a training run can have."""
-    return get_args(TrainingSpec.model_fields["precision"].annotation)
+    return catalog.names("recipes")
 
 
 _DAY_S = 86400

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sim.cost.recipe import RECIPES, recipe
 from sim.errors import NotYetError
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
@@ -109,23 +108,22 @@ def _setting(
     gpu: str, devices: int, per_node: int, rate_gbps: float, precision: str, origin: str, profile: str | None
 ) -> Setting:
     accelerator = accelerator_of(gpu)
-    chosen = _recipe(precision or names().precision(origin, accelerator.generation).precision)
+    written = _recipe(precision or names().precision(origin, accelerator.generation).precision)
     rule = names().software(origin, accelerator.generation)
     cluster = resolve_cluster(cluster_of(accelerator, devices, per_node, rate_gbps))
     named = rule.profile if profile in (None, NO_PROFILE) else profile
-    chosen = machines.recipe_of(chosen.name, named)
+    chosen = machines.recipe_of(written, named)
     software = machines.software(named, accelerator, chosen)
     if profile == NO_PROFILE:
         software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0, **PLAIN)
     return Setting(cluster, chosen, machines.build(cluster, chosen), software, rule)
 
 
-def _recipe(precision: str) -> Recipe:
-    """Give the recipe of a precision, or of the one that stands in for it."""
-    name = precision if precision in RECIPES else names().stand_ins.get(precision, precision)
-    if name not in RECIPES:
+def _recipe(precision: str) -> str:
+    """Give the recipe that a row names."""
+    if precision not in catalog.names("recipes"):
         raise NotYetError(f"the precision recipe {precision} is not built")
-    return recipe(name)
+    return precision
 
 
 def cluster_of(

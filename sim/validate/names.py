@@ -155,7 +155,6 @@ class Names(FrozenModel):
     unmodelled: tuple[RefusalRule, ...]
     profiles: tuple[ProfileRule, ...]
     precisions: tuple[PrecisionRule, ...]
-    stand_ins: dict[str, str]
     sharding: tuple[ShardingRule, ...]
     attention_conventions: tuple[ConventionRule, ...]
     fabrics: tuple[FabricRule, ...]

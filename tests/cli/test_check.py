@@ -76,7 +76,7 @@ def test_set_is_checked_too() -> None:
         ("cluster.count=8", 4, "does not fit"),
         ("cluster.failure_rate=1/s", 4, "never finishes"),
         ("cluster.accelerator=h100", 2, "did you mean"),
-        ("workloads.0.training.precision=fp4", 2, "must be 'bf16', 'fp16', 'fp8'"),
+        ("workloads.0.training.precision=fp4", 2, "one of bf16, fp16, fp8"),
         ("policy=first", 2, "no such policy"),
         ("pools={a: 4}", 2, "not built yet"),
         ("workloads.0.training.budget=1e26 GB", 2, "write it like"),

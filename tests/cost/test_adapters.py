@@ -6,10 +6,11 @@ import pytest
 
 from sim.cost.layout import single
 from sim.cost.memory import MemoryRules, per_device
-from sim.cost.recipe import RECIPES, recipe
+from sim.cost.recipe import recipe
 from sim.cost.training import step_times
 from sim.cost.transformer import adapter_weights, cast_elements_per_token, flop_per_token
 from sim.cost.work import Work
+from sim.spec import catalog
 from tests.helpers.steps import PEAK, ideal_machine, ideal_software, real_machine, small_model, work
 
 LORA = recipe("bf16", adapter_rank=16)
@@ -73,7 +74,7 @@ def test_narrow_operands_are_kept_narrow() -> None:
     assert narrow > logits
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", catalog.names("recipes"))
 def test_narrower_is_faster_where_arithmetic_decides(name: str) -> None:
     if name == "fp16":
         return

@@ -83,6 +83,7 @@ def ideal_machine(bandwidth_bytes_per_s: float = INFINITE, link_bytes_per_s: flo
         wide_gemm=IDEAL,
         attention=AttentionCurve(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
         experts=GroupedCurve(1.0, 1.0, INFINITE, 0.0, 0.0, 0.0, 0.0),
+        wide_experts=GroupedCurve(1.0, 1.0, INFINITE, 0.0, 0.0, 0.0, 0.0),
         vector_efficiency=1.0,
         vector_overhead_s=0.0,
         fabric=Fabric(DomainLevel(link_bytes_per_s, link_bytes_per_s, curves), level, level),

@@ -92,7 +92,7 @@ def test_other_ways_to_write_the_same(old: str, new: str) -> None:
         (
             "budget: 1e24 FLOP",
             "budget: 1e24 FLOP, precision: fp4",
-            "'bf16', 'fp16', 'fp8', 'fp8-block', 'mxfp8' or 'nvfp4'",
+            "precision must name a training recipe",
             "file.yaml:6",
         ),
         ("budget: 1e24 FLOP", "budget: 1e24 FLOP, checkpoint: {bandwidth: 0 B/s}", "more than zero", "file.yaml:6"),

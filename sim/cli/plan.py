@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sim.plan.survey import Planned, Timed
     from sim.spec.cluster import ClusterSpec
+    from sim.spec.layout import LayoutSpec
     from sim.spec.workload import TrainingSpec
 
 FRONT_ROWS = 8
@@ -34,7 +35,7 @@ def plan(
     on: Annotated[str, typer.Argument(help="COUNTxACCELERATOR, or a real cluster.", show_default=False)] = "",
     sequence: Annotated[str | None, _option("Tokens of one sequence.")] = None,
     batch: Annotated[str | None, _option("Tokens of one optimizer step: 16.8e6.")] = None,
-    precision: Annotated[str | None, _option("Recipe: bf16, fp16 or fp8.")] = None,
+    precision: Annotated[str | None, _option("Recipe, several as bf16,fp8, or any.")] = None,
     profile: Annotated[str | None, _option("Software profile of the catalogue.")] = None,
     fabric: Annotated[str | None, _option("Network between scale-up domains.")] = None,
     node: Annotated[str | None, _option("Node that holds the accelerators.")] = None,
@@ -52,6 +53,9 @@ def plan(
     recompute: Annotated[str | None, _option("Only none, selective or full.", LAYOUT)] = None,
     zero_stage: Annotated[int | None, _option("Only this ZeRO stage, 0 to 3.", LAYOUT)] = None,
     sequence_parallel: Annotated[bool | None, _option("Only with, or only without it.", LAYOUT)] = None,
+    beside: Annotated[
+        str | None, _option("Rank this layout among all: tp=8,pp=16,dp=128; what it leaves open is searched.", LAYOUT)
+    ] = None,
     top: Annotated[int, typer.Option(help="How many of the best to show (5).", min=1, max=50, show_default=False)] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, in SI units.")] = False,
 ) -> None:
@@ -61,10 +65,11 @@ def plan(
     """
     from sim.plan.survey import plan as survey_all
 
+    several = precisions(precision)
     options = {
         "sequence": sequence,
         "batch": batch,
-        "precision": precision,
+        "precision": None if several else precision,
         "profile": profile,
         "fabric": fabric,
         "node": node,
@@ -83,7 +88,8 @@ def plan(
         "sequence_parallel": sequence_parallel,
     }
     cluster, training = asked(model, on, options, changes or [])
-    planned = survey_all(cluster, with_layout(training, wish), top)
+    compared = None if beside is None else layout_of(beside, "--beside")
+    planned = survey_all(cluster, with_layout(training, wish), top, several, compared)
     if json:
         output.write_json(_json(planned))
     else:
@@ -112,6 +118,56 @@ def asked(
 
     scenario = build_scenario(on, None, {"model": model} | _usual(model) | given, flags=True)
     return scenario.cluster, scenario.training
+
+
+def precisions(text: str | None) -> tuple[str, ...]:
+    """Give the recipes that one option names, where it is more than one; `any` is all that the chip can multiply.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+
+    >>> precisions("bf16, fp8"), precisions("fp8")
+    (('bf16', 'fp8'), ())
+    """
+    from sim.plan.survey import ANY
+    from sim.spec import catalog
+
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text is not None else ()
+    if words in ((), (ANY,)):
+        return words
+    if "," not in (text or ""):
+        return ()
+    unknown = next((word for word in words if word not in catalog.names("recipes")), None)
+    if unknown is not None:
+        raise UsageError(
+            "precision must name training recipes",
+            value=unknown,
+            where="--precision",
+            mend=f"any, or some of {', '.join(catalog.names('recipes'))}",
+        )
+    return words
+
+
+def layout_of(text: str, where: str) -> LayoutSpec:
+    """Read a layout as an option has it: degrees with their values.
+
+    Raises:
+        UsageError: a part has no value.
+        ScenarioError: there is no such degree, or its value is out of range.
+
+    >>> layout_of("tp=8, pp=16", "--beside").pp
+    16
+    """
+    from sim.spec.layout import LayoutSpec
+    from sim.spec.yaml import loads, validate
+
+    lines = []
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value):
+            raise UsageError("each part is a degree and its value", part.strip(), where, "write it like tp=8,pp=16")
+        lines.append(f"{name.replace('-', '_')}: {value}")
+    return validate(LayoutSpec, loads("\n".join(lines), where))
 
 
 def with_layout(training: TrainingSpec, wish: Mapping[str, object]) -> TrainingSpec:
@@ -160,7 +216,7 @@ def _json(planned: Planned) -> dict[str, Any]:
             "devices": planned.devices,
             "sequence": work.sequence,
             "sequences_per_step": work.global_batch,
-            "precision": work.recipe.name,
+            "precision": ",".join(way.work.recipe.name for way in planned.ways),
             "profile": planned.software.name,
         },
         "layouts": {
@@ -180,16 +236,29 @@ def _json(planned: Planned) -> dict[str, Any]:
         ],
         "next": _next(planned),
     }
+    if planned.left_out:
+        answer["left_out"] = [{"precision": name, "reason": reason} for name, reason in planned.left_out.items()]
     if survey.usual is not None:
         answer["usual"] = _layout_json(planned, survey.usual, 0)
+    if planned.beside is not None:
+        given = planned.beside
+        answer["beside"] = _layout_json(planned, given.timed, 0) | {
+            "fits": given.fits,
+            "rank": survey.faster + 1,
+            "slower": given.step_s / float(survey.best.steps.step_s[0]) - 1,
+            "lost": [{"name": name, "seconds": seconds} for name, seconds in _behind(survey.best, given.timed, 0)],
+        }
     if len(best) > 1:
-        answer["runner_up"] = [{"name": name, "seconds": seconds} for name, seconds in _behind(survey.best, 1)]
+        answer["runner_up"] = [
+            {"name": name, "seconds": seconds} for name, seconds in _behind(survey.best, survey.best, 1)
+        ]
     return answer
 
 
 def _layout_json(planned: Planned, timed: Timed, index: int) -> dict[str, Any]:
     return {
         "layout": timed.layouts.row(index),
+        "precision": planned.recipe(timed, index),
         "devices": int(timed.layouts.devices[index]),
         "step_s": float(timed.steps.step_s[index]),
         "mfu": planned.utilization(timed, index),
@@ -202,10 +271,11 @@ def _draw(planned: Planned) -> None:
     from sim.units import show
 
     survey, work, memory_bytes = planned.survey, planned.work, planned.machine.memory_bytes
+    recipes = ", ".join(way.work.recipe.name for way in planned.ways)
     step = show(float(survey.best.steps.step_s[0]), "second")
     head = (
         f"{work.model.name} on {planned.devices:,} x {planned.cluster.accelerator.name}, {work.global_batch:,} "
-        f"sequences of {work.sequence:,} tokens a step, {work.recipe.name}: {step} "
+        f"sequences of {work.sequence:,} tokens a step, {recipes}: {step} "
         f"a step at best (MFU {planned.utilization(survey.best, 0):.1%})."
     )
     output.write(output.styled(output.wrapped(head, ""), output.CYAN))
@@ -213,8 +283,10 @@ def _draw(planned: Planned) -> None:
     output.write(output.styled(output.wrapped(counts, ""), output.DIM))
     output.write("")
     _draw_layouts(planned, survey.best, list(range(len(survey.best))), "")
+    _draw_left_out(planned)
     _draw_memory(planned)
     _draw_runner_up(planned)
+    _draw_beside(planned)
     _draw_usual(planned)
     if len(survey.front) > 1:
         output.write("\nTime against memory: nothing is better in both")
@@ -232,8 +304,12 @@ def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) ->
         table.add_column(name, justify="right", no_wrap=True)
     if ordered:
         table.add_column("schedule", no_wrap=True)
+    several = len(planned.ways) > 1
+    if several:
+        table.add_column("precision", no_wrap=True)
     table.add_column("recompute", no_wrap=True)
-    for name in ("ZeRO", "SP", "step", "MFU", "memory"):
+    # MFU is against the peak of the recipe: side by side, those of several say nothing. SP is left out for room.
+    for name in ("ZeRO", *(() if several else ("SP",)), "step", *(() if several else ("MFU",)), "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     for place, index in enumerate(rows):
         row = timed.layouts.row(index)
@@ -241,11 +317,12 @@ def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) ->
             "" if kind else str(place + 1),
             *(str(row[name]) for name in ("tp", "pp", "virtual_stages", "cp", "dp", *experts, "micro_batch")),
             *((str(row.get("schedule", "1f1b")),) if ordered else ()),
+            *((planned.recipe(timed, index),) if several else ()),
             str(row["recompute"]),
             str(row["zero_stage"]),
-            "on" if row["sequence_parallel"] else "off",
+            *(() if several else ("on" if row["sequence_parallel"] else "off",)),
             f"{timed.steps.step_s[index]:.4g} s",
-            f"{planned.utilization(timed, index):.1%}",
+            *(() if several else (f"{planned.utilization(timed, index):.1%}",)),
             f"{timed.memory.total_bytes[index] / GIB:.1f} GiB",
         )
     output.draw(table, folds=False)
@@ -271,13 +348,37 @@ def _draw_runner_up(planned: Planned) -> None:
     best = planned.survey.best
     if len(best) == 1:
         return
-    behind = _behind(best, 1)
+    behind = _behind(best, best, 1)
     lost_s = float(best.steps.step_s[1] - best.steps.step_s[0])
     share = lost_s / float(best.steps.step_s[0])
     text = ", ".join(f"{name} {seconds:+.3g} s" for name, seconds in behind[:PARTS])
     reason = text or "the same time with more devices or more memory"
     output.write("")
     output.write(output.wrapped(f"loses {lost_s:.3g} s ({share:.2%}): {reason}", "Second  "))
+
+
+def _draw_left_out(planned: Planned) -> None:
+    """Say which recipes were asked for and not searched."""
+    for name, reason in planned.left_out.items():
+        output.write(output.wrapped(reason, f"not in {name}: "))
+
+
+def _draw_beside(planned: Planned) -> None:
+    """Say where the layout that was asked about ranks, and by what it loses."""
+    if planned.beside is None:
+        return
+    given, survey, room = planned.beside, planned.survey, planned.machine.memory_bytes
+    output.write("\nThe layout beside them; what it leaves open is chosen for it")
+    _draw_layouts(planned, given.timed, [0], "beside")
+    share = given.step_s / float(survey.best.steps.step_s[0]) - 1
+    if given.fits:
+        text = f"ranks {survey.faster + 1:,} of the {survey.fitting:,} that fit, with a step {share:.2%} longer"
+    else:
+        need = float(given.timed.memory.total_bytes[0])
+        text = f"needs {need / GIB:.1f} GiB of {room / GIB:.1f}: it does not fit; its step would be {share:+.2%}"
+    behind = _behind(survey.best, given.timed, 0)[:PARTS]
+    parts = ", ".join(f"{name} {seconds:+.3g} s" for name, seconds in behind)
+    output.write(output.wrapped(f"{text}{f': {parts}' if parts else ''}", "Beside  "))
 
 
 def _draw_usual(planned: Planned) -> None:
@@ -295,9 +396,9 @@ def _draw_usual(planned: Planned) -> None:
     output.write(output.wrapped(text, "ZeRO 1  "))
 
 
-def _behind(best: Timed, index: int) -> list[tuple[str, float]]:
+def _behind(best: Timed, others: Timed, index: int) -> list[tuple[str, float]]:
     """Give by how much each part of a layout is longer than the best's, the largest difference first."""
-    first, other = best.steps.row(0), best.steps.row(index)
+    first, other = best.steps.row(0), others.steps.row(index)
     least_s = 1e-6 * float(best.steps.step_s[0])
     differences = [(name, seconds - before) for (name, before), (_, seconds) in zip(first, other, strict=True)]
     return sorted((pair for pair in differences if abs(pair[1]) > least_s), key=lambda pair: -abs(pair[1]))

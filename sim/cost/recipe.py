@@ -25,6 +25,8 @@ class Recipe:
     """The recipe of the catalogue that multiplies the same operands: what constants of software profiles go by."""
     gemm_precision: str
     """Precision of the layers' weight products; MFU is against the dense peak of this one."""
+    generations: tuple[str, ...]
+    """Generations of chips that can multiply its operands; none: all that have the peaks."""
     wide_precision: str
     """16-bit precision of attention and of the LM head."""
     wide_layers: float
@@ -84,6 +86,7 @@ def recipe(named: str | PrecisionRecipe, adapter_rank: int = 0) -> Recipe:
         name=entry.name,
         kind=_kind(entry),
         gemm_precision=entry.products,
+        generations=entry.generations,
         wide_precision=entry.wide,
         wide_layers=_stated(entry.wide_layers, 0.0),
         curve=entry.curve,

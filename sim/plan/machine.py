@@ -48,10 +48,16 @@ def peak(accelerator: Accelerator, precision: str) -> float:
 
 
 def trained_in(accelerator: Accelerator) -> tuple[str, ...]:
-    """List the recipes of the catalogue for whose formats a chip has peaks."""
+    """List the recipes of the catalogue that a chip can multiply."""
     every = {name: recipe(name) for name in catalog.names("recipes")}
-    known = set(accelerator.peak_flop_per_s)
-    return tuple(name for name, each in every.items() if {each.gemm_precision, each.wide_precision} <= known)
+    return tuple(name for name, each in every.items() if _multiplies(accelerator, each))
+
+
+def _multiplies(accelerator: Accelerator, recipe: Recipe) -> bool:
+    """Tell whether a chip has the peaks of a recipe, and units that know its format."""
+    formats = {recipe.gemm_precision, recipe.wide_precision}
+    known = not recipe.generations or accelerator.generation in recipe.generations
+    return known and formats <= set(accelerator.peak_flop_per_s)
 
 
 def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
@@ -64,6 +70,13 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
     accelerator = cluster.accelerator
     if accelerator.memory_bytes is None or accelerator.memory_bandwidth_bytes_per_s is None:
         raise UsageError("an ideal machine has no operators to time", value=accelerator.name)
+    if recipe.generations and accelerator.generation not in recipe.generations:
+        raise UsageError(
+            f"the matrix units of {accelerator.name} do not know the format of {recipe.name}",
+            value=recipe.name,
+            where="training.precision",
+            mend=f"--precision {' or '.join(trained_in(accelerator))}",
+        )
     gemm_peak, wide_peak = peak(accelerator, recipe.gemm_precision), peak(accelerator, recipe.wide_precision)
     calibration = catalog.load("calibration", accelerator.calibration)
     dtype = recipe.curve

@@ -191,12 +191,12 @@ def checkpoint_interval_s(rules: RunRules, useful_s: Floats, hazard_per_s: Float
     return np.asarray(useful_s / np.maximum(1.0, np.ceil(useful_s / wanted * (1 - 1e-12))))
 
 
-def no_legal_layout(work: Work, devices: int, illegal: dict[str, int]) -> InfeasibleError:
+def no_legal_layout(work: Work, devices: int, illegal: dict[str, int], where: str = "training.plan") -> InfeasibleError:
     """Say that no layout is legal, and which rule those break that obey the rules before it."""
     return InfeasibleError(
         f"no parallel layout is legal: {list(illegal)[-1]}",
         value=f"{work.model.name} with {work.global_batch} sequences of {work.sequence} tokens on {devices} devices",
-        where="training.plan",
+        where=where,
         mend="leave degrees out of the plan, or choose ones that obey the rule",
     )
 

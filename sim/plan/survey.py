@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from sim.cost.memory import OPTIMIZER_SPLIT, Memory, per_device
 from sim.cost.training import StepTimes, step_times
 from sim.cost.work import Work
+from sim.errors import InfeasibleError, SimError
 from sim.plan import machine as machines
 from sim.plan.candidates import enumerate_layouts, joined, space
 from sim.plan.resolve import ResolvedCluster, resolve_cluster, resolve_training
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 16_384
 """Layouts that are timed at once: their arrays stay in the second-level cache."""
 
+CLOSER = 1 - 1e-12
+"""Layouts are faster than another one if by more than rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The step in one precision recipe, on the machine and under the software as they are with it."""
+
+    work: Work
+    machine: Machine
+    software: Software
+
 
 @dataclass(frozen=True, slots=True)
 class Timed:
@@ -33,6 +46,8 @@ class Timed:
     layouts: Layouts
     steps: StepTimes
     memory: Memory
+    ways: Counts
+    """Of each, the position of its precision recipe among those that were searched."""
 
     def __len__(self) -> int:
         """Count them."""
@@ -40,7 +55,11 @@ class Timed:
 
     def take(self, index: Counts) -> Timed:
         """Give those at these positions."""
-        return Timed(self.layouts.take(index), self.steps.take(index), self.memory.take(index))
+        return Timed(self.layouts.take(index), self.steps.take(index), self.memory.take(index), self.ways[index])
+
+    def under(self, way: int) -> Timed:
+        """Give the same as layouts of another recipe."""
+        return replace(self, ways=np.full(len(self), way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,13 @@ class Survey:
     """The fastest one whose replicas share the optimizer state at most (ZeRO 0 or 1), as ``sim howlong`` plans."""
     front: Timed
     """Those that no other beats in both time and memory, the fastest first."""
+    faster: int
+    """Fitting layouts that are faster than the one that is asked about."""
+
+    def under(self, way: int) -> Survey:
+        """Give the same as layouts of another recipe."""
+        usual = None if self.usual is None else self.usual.under(way)
+        return replace(self, best=self.best.under(way), usual=usual, front=self.front.under(way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +91,103 @@ class Planned:
     """A training step on its cluster, with all of its layouts surveyed."""
 
     cluster: ResolvedCluster
-    work: Work
-    machine: Machine
-    software: Software
+    ways: tuple[Way, ...]
+    """One for each precision recipe that was searched."""
+    left_out: dict[str, str]
+    """Recipes that were asked for and cannot be searched here, with the reason."""
     devices: int
     """Devices that may work: the cluster's without its spares."""
     survey: Survey
+    beside: Beside | None
+    """The layout that was to be compared."""
+
+    @property
+    def work(self) -> Work:
+        """The step; its recipe is the first of those that were searched."""
+        return self.ways[0].work
+
+    @property
+    def machine(self) -> Machine:
+        """The machine; its peaks are those of the first recipe."""
+        return self.ways[0].machine
+
+    @property
+    def software(self) -> Software:
+        """The software with the first recipe."""
+        return self.ways[0].software
+
+    def recipe(self, timed: Timed, index: int) -> str:
+        """Name the precision recipe of one of the layouts."""
+        return self.ways[int(timed.ways[index])].work.recipe.name
 
     def utilization(self, timed: Timed, index: int) -> float:
-        """Give the model FLOP utilization of one of the layouts, against the dense peak of the recipe."""
-        capacity = timed.steps.step_s[index] * timed.layouts.devices[index] * self.machine.gemm_peak_flop_per_s
-        return float(self.work.model_flop / capacity)
+        """Give the model FLOP utilization of one of the layouts, against the dense peak of its recipe."""
+        way = self.ways[int(timed.ways[index])]
+        capacity = timed.steps.step_s[index] * timed.layouts.devices[index] * way.machine.gemm_peak_flop_per_s
+        return float(way.work.model_flop / capacity)
 
 
-def plan(cluster: str | ClusterSpec, training: TrainingSpec, keep: int = 5) -> Planned:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One layout to be compared with the best: as given, and what it leaves open at its fastest."""
+
+    timed: Timed
+    fits: bool
+
+    @property
+    def step_s(self) -> float:
+        """Time of its step."""
+        return float(self.timed.steps.step_s[0])
+
+
+ANY = "any"
+"""Stands for every recipe that the chip can multiply."""
+
+
+def plan(
+    cluster: str | ClusterSpec,
+    training: TrainingSpec,
+    keep: int = 5,
+    precisions: tuple[str, ...] = (),
+    beside: LayoutSpec | None = None,
+) -> Planned:
     """Survey the layouts of a training run; of the run, only its step matters.
 
     Args:
         cluster: a cluster of the catalogue, or a specification.
         training: what to train; a budget may be missing.
         keep: how many of the fastest to keep.
+        precisions: recipes to search instead of the training's own, or ``ANY``.
+        beside: a layout to compare with the best; what it leaves open is taken at its fastest.
 
     Raises:
-        SimError: as ``sim.plan.training.prepare``.
+        SimError: as ``sim.plan.training.prepare``; or the layout to compare is not legal.
 
     """
     resolved = resolve_cluster(cluster)
     if training.budget is None and training.tokens is None:
         training = training.model_copy(update={"tokens": training.batch})
+    every = ANY in precisions
+    names = machines.trained_in(resolved.accelerator) if every else precisions
+    wish = training.plan if isinstance(training.plan, LayoutSpec) else LayoutSpec()
+    devices = resolved.spec.count - resolved.spec.spares * resolved.devices_per_node
+    ways: list[Way] = []
+    left_out: dict[str, str] = {}
+    for precision in names or (training.precision,):
+        try:
+            ways.append(_way(resolved, training.model_copy(update={"precision": precision})))
+        except SimError as error:
+            if not every:
+                raise
+            left_out[str(precision)] = error.rule
+    if not ways:
+        ways.append(_way(resolved, training))
+    compared = None if beside is None else _beside(ways, beside, devices)
+    surveyed = _survey_all(ways, wish, devices, keep, np.inf if compared is None else compared.step_s, left_out)
+    return Planned(resolved, tuple(ways), left_out, devices, surveyed, compared)
+
+
+def _way(resolved: ResolvedCluster, training: TrainingSpec) -> Way:
     amounts = resolve_training(training)
     work = Work(
         amounts.model,
@@ -101,15 +196,80 @@ def plan(cluster: str | ClusterSpec, training: TrainingSpec, keep: int = 5) -> P
         amounts.global_batch,
     )
     machine = machines.build(resolved, work.recipe)
-    software = machines.software(training.profile, resolved.accelerator, work.recipe)
-    wish = training.plan if isinstance(training.plan, LayoutSpec) else LayoutSpec()
-    devices = resolved.spec.count - resolved.spec.spares * resolved.devices_per_node
-    surveyed = survey(work, machine, software, wish, devices, keep)
-    return Planned(resolved, work, machine, software, devices, surveyed)
+    return Way(work, machine, machines.software(training.profile, resolved.accelerator, work.recipe))
 
 
-def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, devices: int, keep: int = 5) -> Survey:
-    """Time every legal layout on at most ``devices`` devices.
+def _survey_all(
+    ways: list[Way], wish: LayoutSpec, devices: int, keep: int, than_s: float, left_out: dict[str, str]
+) -> Survey:
+    """Survey each recipe and put them together; one that fits nowhere is left out as long as another one fits."""
+    found: Survey | None = None
+    refused: InfeasibleError | None = None
+    for place, way in enumerate(ways):
+        try:
+            one = survey(way.work, way.machine, way.software, wish, devices, keep, than_s).under(place)
+        except InfeasibleError as error:
+            refused = refused or error
+            left_out[way.work.recipe.name] = error.rule
+            continue
+        found = one if found is None else _merged(found, one, keep)
+    if found is None:
+        assert refused is not None
+        raise refused
+    return found
+
+
+def _merged(first: Survey, second: Survey, keep: int) -> Survey:
+    usual = second.usual if first.usual is None else first.usual
+    if first.usual is not None and second.usual is not None:
+        usual = _fastest(second.usual, first.usual, 1)
+    rules = {*first.illegal, *second.illegal}
+    return Survey(
+        first.legal + second.legal,
+        first.fitting + second.fitting,
+        {rule: first.illegal.get(rule, 0) + second.illegal.get(rule, 0) for rule in sorted(rules)},
+        _fastest(second.best, first.best, keep),
+        usual,
+        _front(second.front, first.front),
+        first.faster + second.faster,
+    )
+
+
+def _beside(ways: list[Way], wish: LayoutSpec, devices: int) -> Beside:
+    """Time the layout that a wish describes, in the recipe that is fastest; where none fits, the smallest.
+
+    Raises:
+        InfeasibleError: it is not legal.
+
+    """
+    found: list[tuple[bool, float, Timed]] = []
+    for place, way in enumerate(ways):
+        work, machine = way.work, way.machine
+        degrees = space(work.model, work.sequence, work.global_batch, machine.domain_devices, wish, every_choice=True)
+        candidates = enumerate_layouts(degrees, work.model, work.sequence, work.global_batch, devices, every_data=True)
+        if candidates.legal == 0:
+            raise no_legal_layout(work, devices, candidates.illegal, "--beside")
+        layouts = candidates.all()
+        memory = per_device(work.model, work.recipe, way.software.memory, layouts, work.sequence, work.global_batch)
+        steps = step_times(work, machine, way.software, layouts)
+        too_big = memory.total_bytes > machine.memory_bytes
+        order = np.lexsort((np.where(too_big, memory.total_bytes, steps.step_s), too_big))[:1]
+        timed = Timed(layouts, steps, memory, np.full(len(layouts), place)).take(order)
+        found.append((bool(too_big[order[0]]), float(timed.steps.step_s[0]), timed))
+    too_big, _, best = min(found, key=lambda each: each[:2])
+    return Beside(best, not too_big)
+
+
+def survey(
+    work: Work,
+    machine: Machine,
+    software: Software,
+    wish: LayoutSpec,
+    devices: int,
+    keep: int = 5,
+    than_s: float = np.inf,
+) -> Survey:
+    """Time every legal layout on at most ``devices`` devices, and count those faster than ``than_s``.
 
     The space has every degree of ``sim.plan.candidates``, all ZeRO stages, and sequence parallelism on and off.
 
@@ -128,7 +288,7 @@ def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, d
     usual: Timed | None = None
     front: Timed | None = None
     smallest: tuple[float, Layouts] | None = None
-    fitting = 0
+    fitting = faster = 0
     for written in candidates.chunks(CHUNK_ROWS):
         memory = per_device(model, work.recipe, software.memory, written, work.sequence, work.global_batch)
         total = memory.total_bytes
@@ -136,7 +296,9 @@ def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, d
         fitting += len(kept)
         if len(kept):
             layouts = written.take(kept)
-            timed = Timed(layouts, step_times(work, machine, software, layouts), memory.take(kept))
+            steps = step_times(work, machine, software, layouts)
+            timed = Timed(layouts, steps, memory.take(kept), np.zeros(len(kept), dtype=np.int64))
+            faster += int(np.count_nonzero(steps.step_s < than_s * CLOSER))
             best = _fastest(timed, best, keep)
             if layouts.zero_stage[0] <= OPTIMIZER_SPLIT:  # All layouts of a chunk have the same.
                 usual = _fastest(timed, usual, 1)
@@ -146,7 +308,7 @@ def survey(work: Work, machine: Machine, software: Software, wish: LayoutSpec, d
     if best is None or front is None:
         assert smallest is not None
         raise does_not_fit(work, machine, software, smallest[1], devices)
-    return Survey(legal, fitting, candidates.illegal, best, usual, front)
+    return Survey(legal, fitting, candidates.illegal, best, usual, front, faster)
 
 
 def _fastest(timed: Timed, best: Timed | None, keep: int) -> Timed:
@@ -186,4 +348,5 @@ def _together(first: Timed | None, second: Timed) -> Timed:
         return second
     layouts = joined([first.layouts, second.layouts])
     steps = joined_steps([first.steps, second.steps])
-    return Timed(layouts, steps, joined_memory([first.memory, second.memory]))
+    memory = joined_memory([first.memory, second.memory])
+    return Timed(layouts, steps, memory, np.concatenate([first.ways, second.ways]))

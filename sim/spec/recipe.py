@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from sim.spec import catalog
-from sim.spec.hardware import Precision, Slug
+from sim.spec.hardware import Generation, Precision, Slug
 from sim.spec.quantity import FrozenModel, SourcedBytes, SourcedFraction, refusal
 from sim.spec.short_forms import NameOf
 
@@ -27,6 +27,8 @@ class PrecisionRecipe(FrozenModel):
     """Name as people write it."""
     like: Slug | None = None
     """Recipe that it is a kind of: what is not said here is as there, the constants of software profiles too."""
+    generations: tuple[Generation, ...] = ()
+    """Generations of chips whose matrix units know the format; none: all that have a peak for it."""
     products: Precision
     """Format of the products with the weights of layers; MFU is against the dense peak of this one."""
     wide: Precision

@@ -143,3 +143,75 @@ def test_where_sharing_weights_wins_the_usual_plan_is_told_too() -> None:
     assert "that is how sim howlong plans" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     assert "ZeRO 1  " not in call(*arguments, "--zero-stage", "1").stdout
+
+
+def test_a_layout_beside_the_best_has_its_rank() -> None:
+    """The second best, written out, ranks after what is faster; it loses what the list says it loses."""
+    whole = answer(*SMALL)
+    second = dict(whole["best"][1]["layout"])
+    second["sequence_parallel"] = str(bool(second["sequence_parallel"])).lower()
+    beside = answer(*SMALL, "--beside", ",".join(f"{name}={value}" for name, value in second.items()))["beside"]
+    assert beside["layout"] == whole["best"][1]["layout"]
+    assert beside["fits"]
+    assert beside["rank"] == 1 + sum(row["step_s"] < beside["step_s"] for row in whole["best"])
+    assert beside["slower"] == pytest.approx(beside["step_s"] / whole["best"][0]["step_s"] - 1)
+    assert beside["lost"] == whole["runner_up"]
+
+
+def test_what_a_layout_beside_leaves_open_is_chosen_for_it() -> None:
+    """No more than the search of the same degrees finds, as its own best."""
+    fixed = answer(*SMALL, "--tp", "4", "--pp", "2")["best"][0]
+    data = answer(*SMALL, "--beside", "tp=4, pp=2")
+    assert data["beside"]["layout"] == fixed["layout"]
+    assert data["beside"]["rank"] > 1
+    text = " ".join(call(*SMALL, "--beside", "tp=4,pp=2").stdout.split())
+    assert f"Beside ranks {data['beside']['rank']:,} of the {data['layouts']['fitting']:,} that fit" in text
+
+
+def test_a_layout_that_does_not_fit_is_told_so() -> None:
+    on = ("plan", "llama-3.1-70b", "64xh100-sxm", "--beside", "tp=1,pp=1,zero_stage=1")
+    assert not answer(*on)["beside"]["fits"]
+    assert "it does not fit" in " ".join(call(*on).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tp", "each part is a degree and its value"),
+        ("tq=3", "unknown key 'tq'"),
+        ("tp=0", "at least 1"),
+        ("tp=5", "tensor parallel divides the heads"),
+        ("tp=2,tp=4", "twice"),
+    ],
+)
+def test_a_layout_beside_that_cannot_be_read_is_refused(text: str, says: str) -> None:
+    done = refused(*SMALL, "--beside", text)
+    assert done.exit_code != 0
+    assert says in " ".join(done.stderr.split())
+
+
+def test_recipes_are_a_dimension_of_the_search() -> None:
+    """The best of several is the best of each; counts add up."""
+    both = answer(*SMALL, "--precision", "bf16,fp8")
+    each = [answer(*SMALL, "--precision", name) for name in ("bf16", "fp8")]
+    assert both["layouts"]["legal"] == sum(one["layouts"]["legal"] for one in each)
+    assert both["layouts"]["fitting"] == sum(one["layouts"]["fitting"] for one in each)
+    rows = sorted((row["step_s"], row["precision"]) for one in each for row in one["best"])
+    assert [(row["step_s"], row["precision"]) for row in both["best"]] == rows[:5]
+    usual = min((one["usual"]["step_s"], one["usual"]["precision"]) for one in each)
+    assert (both["usual"]["step_s"], both["usual"]["precision"]) == usual
+    assert both["question"]["precision"] == "bf16,fp8"
+
+
+def test_any_recipe_is_every_one_that_the_chip_multiplies() -> None:
+    searched = answer(*SMALL, "--precision", "any")["question"]["precision"].split(",")
+    assert {"bf16", "fp8"} <= set(searched)
+    assert not {"nvfp4", "mxfp8"} & set(searched)
+    lines = call(*SMALL, "--precision", "any").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_unknown_recipe_among_several_is_refused() -> None:
+    done = refused(*SMALL, "--precision", "bf16,fp9")
+    assert done.exit_code == 2
+    assert "fp9" in done.stderr

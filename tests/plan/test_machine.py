@@ -30,6 +30,14 @@ def test_no_peak_is_made_up_from_another() -> None:
     assert "bf16" in raised.value.mend
 
 
+def test_a_format_that_the_matrix_units_do_not_know_is_refused() -> None:
+    """Hopper multiplies 8-bit numbers, and knows no scale for 32 of them."""
+    with pytest.raises(UsageError, match="do not know the format of mxfp8"):
+        machines.build(cluster("h100-sxm"), recipe("mxfp8"))
+    assert machines.build(cluster("b200-sxm"), recipe("mxfp8")).gemm_peak_flop_per_s > 0
+    assert "mxfp8" not in machines.trained_in(catalog.load("accelerators", "h100-sxm"))
+
+
 def test_the_scale_up_domain_is_not_the_node() -> None:
     built = machines.build(cluster("gb200", 144), recipe("bf16"))
     node = cluster("gb200", 144).node

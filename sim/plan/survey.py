@@ -256,8 +256,8 @@ def _beside(ways: list[Way], wish: LayoutSpec, devices: int) -> Beside:
         order = np.lexsort((np.where(too_big, memory.total_bytes, steps.step_s), too_big))[:1]
         timed = Timed(layouts, steps, memory, np.full(len(layouts), place)).take(order)
         found.append((bool(too_big[order[0]]), float(timed.steps.step_s[0]), timed))
-    too_big, _, best = min(found, key=lambda each: each[:2])
-    return Beside(best, not too_big)
+    fails, _, best = min(found, key=lambda each: each[:2])
+    return Beside(best, not fails)
 
 
 def survey(

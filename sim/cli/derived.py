@@ -86,14 +86,15 @@ def _of_model(model: ModelShape) -> list[Derived]:
     from sim.cost import parameters
 
     counted = parameters.count(model)
-    linear = model.layers_of("linear")
-    sparse = model.expert_layers
+    linear, state_space = model.layers_of("linear"), model.layers_of("mamba")
+    softmax, dense, sparse = model.softmax_layers, model.feed_forwards_of("dense"), model.expert_layers
     parts = [
         ("embedding", counted.embedding, "vocabulary x hidden"),
         ("positions", counted.positions, "learned table"),
-        ("attention", counted.attention_per_layer * (model.layers - linear), _layers(model.layers - linear)),
+        ("attention", counted.attention_per_layer * softmax, _layers(softmax)),
         ("linear attention", counted.linear_per_layer * linear, _layers(linear)),
-        ("dense feed-forward", counted.dense_ffn_per_layer * (model.layers - sparse), _layers(model.layers - sparse)),
+        ("state space", counted.state_space_per_layer * state_space, _layers(state_space)),
+        ("dense feed-forward", counted.dense_ffn_per_layer * dense, _layers(dense)),
         ("experts", counted.expert_layer * sparse, f"{_layers(sparse)}, routed, shared and router"),
         ("norms", counted.norms_per_layer * model.layers + counted.final_norm, "all layers and the last"),
         ("head", counted.head, "not shared with the embedding"),

@@ -28,7 +28,8 @@ def spans(model: ModelShape, sequence: int) -> tuple[tuple[float, float], ...]:
     """
     window = min(model.sliding_window or sequence, sequence)
     sliding = model.layers_of("sliding") / model.layers if window < sequence else 0.0
-    kinds = ((1.0 - sliding, float(sequence)), (sliding, 2.0 * window - window**2 / sequence))
+    full = 1.0 - sliding if model.layer_types is None else model.softmax_layers / model.layers - sliding
+    kinds = ((full, float(sequence)), (sliding, 2.0 * window - window**2 / sequence))
     return tuple((share, span) for share, span in kinds if share)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.collectives import hierarchical_s, place_group
-from sim.cost.experts import expert_gemms, expert_share
+from sim.cost.experts import expert_gemms, expert_share, routed_width
 from sim.cost.grouped import grouped_s
 from sim.cost.roofline import memory_bound_s
 
@@ -57,7 +57,7 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     routed = tokens * experts.top_k * software.expert_imbalance
     rows = routed / local
     curve, gradient_bytes = machine.experts, 2 * work.recipe.gradient_bytes
-    moved = curve.visit_bytes * routed * (work.model.hidden + experts.ffn_hidden)
+    moved = curve.visit_bytes * routed * (routed_width(work.model) + experts.ffn_hidden)
     around_s = memory_bound_s(moved, machine.bandwidth_bytes_per_s, curve.memory_efficiency)
     forward_s: Numbers = curve.overhead_s + around_s
     # What surrounds the products is as much again for each of the two gradients; tokens move with that of the inputs.
@@ -78,7 +78,7 @@ def routed_s(work: Work, machine: Machine, software: Software, layouts: Layouts,
     copies = np.where(domains > 1, visited / experts.top_k, 1.0)
     # There in the format of dispatch, back as activations, and the other way round backward: the mean of both.
     element = (work.recipe.dispatched_bytes + work.recipe.activation_bytes) / 2
-    sent = routed * copies * work.model.hidden * element
+    sent = routed * copies * routed_width(work.model) * element
     exchange_s = hierarchical_s("all_to_all", sent, group, machine.fabric)
     # As for tensor parallelism: an overlap inside a scale-up domain says nothing about a group that leaves it.
     inside = layouts.expert_devices <= machine.domain_devices

@@ -37,10 +37,20 @@ def expert_gemms(model: ModelShape) -> tuple[Gemm, ...]:
     if experts is None:
         return ()
     share, width = expert_share(model), (2 if model.gated else 1) * experts.ffn_hidden
+    outer = routed_width(model)
     return (
-        Gemm("expert in", width, model.hidden, share),
-        Gemm("expert out", model.hidden, experts.ffn_hidden, share),
+        Gemm("expert in", width, outer, share),
+        Gemm("expert out", outer, experts.ffn_hidden, share),
     )
+
+
+def routed_width(model: ModelShape) -> int:
+    """Give the width of a token on its way to routed experts: narrower where they work in a latent space.
+
+    Source: the shape; Nemotron 3 Super (NVIDIA 2026), "LatentMoE".
+    """
+    experts = model.experts
+    return model.hidden if experts is None or experts.latent is None else experts.latent
 
 
 def whole_token_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
@@ -52,13 +62,16 @@ def whole_token_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm
     if experts is None:
         return ()
     share = expert_share(model)
-    router = Gemm("router", experts.count / tensor_parallel, model.hidden, share, repeated=True)
+    always = [Gemm("router", experts.count / tensor_parallel, model.hidden, share, repeated=True)]
+    if experts.latent is not None:
+        always.append(Gemm("latent down", experts.latent / tensor_parallel, model.hidden, share, repeated=True))
+        always.append(Gemm("latent up", model.hidden / tensor_parallel, experts.latent, share, repeated=True))
     if not experts.shared:
-        return (router,)
+        return tuple(always)
     width = experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden) / tensor_parallel
     gates = 2 if model.gated else 1
     return (
-        router,
+        *always,
         Gemm("shared experts in", gates * width, model.hidden, share),
         Gemm("shared experts out", model.hidden, width, share),
     )
@@ -106,5 +119,5 @@ def kept_elements(model: ModelShape) -> tuple[float, float]:
         return 0.0, 0.0
     inner = experts.top_k * experts.ffn_hidden + experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
     share = expert_share(model)
-    whole = (3 if model.gated else 2) * inner + experts.top_k * model.hidden + 2.0 * experts.count
+    whole = (3 if model.gated else 2) * inner + experts.top_k * routed_width(model) + 2.0 * experts.count
     return share * whole, share * inner

@@ -79,12 +79,31 @@ def cache_bytes(model: ModelShape, context: float, element_bytes: float = 2.0, t
         token = 2.0 * model.kv_heads * model.head_dim / min(tensor_parallel, model.kv_heads)
     window = min(context, model.sliding_window or context)
     tokens = model.layers_of("full") * context + model.layers_of("sliding") * window
-    linear, state = model.linear, 0.0
+    return tokens * token * element_bytes + state_bytes(model) / tensor_parallel
+
+
+def state_bytes(model: ModelShape) -> float:
+    """Give the bytes of the states that a sequence keeps however long it is, all layers, on one device.
+
+    Of a delta rule: key x value for each head; of Mamba-2: head x state for each head; both in 32 bit, and the last
+    inputs of the short convolution.
+
+    Source: Yang et al. 2024 (arXiv:2412.06464); Dao and Gu 2024 (arXiv:2405.21060); vLLM keeps them so.
+
+    >>> from sim.spec.catalog import load
+    >>> round(state_bytes(load("models", "nemotron-h-56b")) / 2**20, 1)
+    869.6
+    """
+    linear, mamba, state = model.linear, model.mamba, 0.0
     if linear is not None:
         kept = linear.value_heads * linear.key_dim * linear.value_dim * STATE_BYTES
         width = 2 * linear.key_heads * linear.key_dim + linear.value_heads * linear.value_dim
-        state = (kept + linear.convolution * width * WIDE_BYTES) * model.layers_of("linear") / tensor_parallel
-    return tokens * token * element_bytes + state
+        state += (kept + linear.convolution * width * WIDE_BYTES) * model.layers_of("linear")
+    if mamba is not None:
+        kept = mamba.inner * mamba.state * STATE_BYTES
+        width = mamba.inner + 2 * mamba.groups * mamba.state
+        state += (kept + mamba.convolution * width * WIDE_BYTES) * model.layers_of("mamba")
+    return state
 
 
 def weight_bytes(model: ModelShape, split: Split, element_bytes: float = 2.0) -> float:

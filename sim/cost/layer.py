@@ -16,17 +16,25 @@ from sim.cost.attention import BACKWARD_OVER_FORWARD, attention_forward_s
 from sim.cost.attention_shape import key_value_heads, score_width, spans
 from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.expert_layer import routed_s
-from sim.cost.experts import expert_share
+from sim.cost.recurrent import BACKWARD_OVER_FORWARD as SCAN_BACKWARD_OVER_FORWARD
+from sim.cost.recurrent import (
+    dense_share,
+    exchanged_elements,
+    feed_forward_share,
+    scan_s,
+    softmax_share,
+    state_share,
+)
 from sim.cost.roofline import gemm_s, memory_bound_s
 from sim.cost.transformer import (
     LOSS_BYTES_PER_LOGIT,
     SCORE_PASSES,
-    VECTOR_KERNELS_PER_LAYER,
     adapter_bytes_per_token,
     cast_elements_per_token,
     kernels_per_layer,
     layer_gemms,
     vector_bytes_per_token,
+    vector_kernels_per_layer,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +116,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
         tokens * vector_bytes_per_token(model, tensor, sequence_parallel),
         machine.bandwidth_bytes_per_s,
         machine.vector_efficiency,
-        VECTOR_KERNELS_PER_LAYER * machine.vector_overhead_s,
+        vector_kernels_per_layer(model) * machine.vector_overhead_s,
     )
     vector_backward_s = 2 * vector_s
     if work.recipe.cast_bytes or work.recipe.adapter_rank:
@@ -120,15 +128,23 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     overlap = np.where(tensor <= machine.domain_devices, software.tensor_parallel_overlap, 0.0)
     # A kernel that keeps its scores has two products to do for each one forward; a fused one repeats the scores.
     ratio = BACKWARD_OVER_FORWARD if software.memory.flash_attention else 2.0
-    forward_s = slowdown * (forward_s + attention_s + vector_s + experts.forward_s)
-    backward_s = slowdown * (backward_s + ratio * attention_s + vector_backward_s + experts.backward_s)
+    mixing_s, mixing_backward_s = attention_s, ratio * attention_s
+    if state_share(model):
+        recurrent_s = scan_s(
+            model, micro_batch, tokens * context, tensor * context, machine.wide_peak_flop_per_s, machine.scans
+        )
+        mixing_s = mixing_s + recurrent_s
+        mixing_backward_s = mixing_backward_s + SCAN_BACKWARD_OVER_FORWARD * recurrent_s
+    forward_s = slowdown * (forward_s + mixing_s + vector_s + experts.forward_s)
+    backward_s = slowdown * (backward_s + mixing_backward_s + vector_backward_s + experts.backward_s)
     weight_gradient_s = slowdown * (weight_gradient_s + experts.weight_gradient_s)
     context_forward_s, context_backward_s = _context_s(
         work, machine, tensor, context, tokens, slowdown * attention_s, ratio
     )
     launch_s = kernels_per_layer(model, fused=software.memory.flash_attention) * software.launch_s
-    # The block of attention is joined over the group, and so is a feed-forward that the group shares.
-    joined = 1.0 + (1.0 - expert_share(model) if not (model.experts and model.experts.shared) else 1.0)
+    # The block that mixes tokens is joined over the group, and so is a feed-forward that the group shares.
+    shared = feed_forward_share(model) if model.experts and model.experts.shared else dense_share(model)
+    joined = softmax_share(model) + state_share(model) + shared
     exposed_s = joined * pair_s * (1 - overlap) + experts.communication_s
     return LayerTimes(
         forward_s=np.asarray(forward_s),
@@ -248,9 +264,15 @@ def _context_s(
     group = place_group(context, tensor, machine.domain_devices, machine.pod_devices)
     gather_s = hierarchical_s("all_gather", gathered, group, machine.fabric)
     scatter_s = hierarchical_s("reduce_scatter", gathered, group, machine.fabric)
+    share = softmax_share(work.model)
     hidden_s = attention_s * (1 - 1 / context)
-    forward_s = np.maximum(gather_s - hidden_s, 0.0)
-    backward_s = np.maximum(gather_s + scatter_s - ratio * hidden_s, 0.0)
+    forward_s = np.maximum(share * gather_s - hidden_s, 0.0)
+    backward_s = np.maximum(share * (gather_s + scatter_s) - ratio * hidden_s, 0.0)
+    if state_share(work.model):
+        # Each device gets all tokens of some heads, and gives them back.
+        sent = tokens / tensor * exchanged_elements(work.model) * work.recipe.activation_bytes
+        exchange_s = hierarchical_s("all_to_all", sent, group, machine.fabric)
+        forward_s, backward_s = forward_s + exchange_s, backward_s + exchange_s
     return np.where(context > 1, forward_s, 0.0), np.where(context > 1, backward_s, 0.0)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sim.cost.collectives import Fabric
     from sim.cost.grouped import GroupedCurve
     from sim.cost.memory import MemoryRules
+    from sim.cost.recurrent import ScanCurves
     from sim.cost.roofline import RooflineCurve
 
 
@@ -31,6 +32,8 @@ class Machine:
     """Feed-forward of routed experts, in the format of the products."""
     wide_experts: GroupedCurve
     """The same in 16 bit."""
+    scans: ScanCurves
+    """Recurrences of layers that keep a state."""
     vector_efficiency: float
     """Share of memory bandwidth that norms, activations and optimizer reach."""
     vector_overhead_s: float

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sim.cost.experts import expert_share, kept_elements, routed_weights
+from sim.cost.experts import kept_elements, routed_weights
 from sim.cost.layout import RECOMPUTE, Counts, Layouts
+from sim.cost.recurrent import dense_share, feed_forward_share, softmax_share, state_kept_elements
 from sim.cost.schedules import DUAL_PIPE, ZERO_BUBBLE_V, chunks_in_flight, copies
 from sim.cost.stages import last_stage_layers, most_layers
-from sim.cost.transformer import layer_weights
+from sim.cost.transformer import blocks_per_layer, layer_weights
 
 if TYPE_CHECKING:
     from sim.cost.recipe import Recipe
@@ -175,11 +176,12 @@ def activation_bytes_per_token(
     element, tensor = recipe.activation_bytes, layouts.tensor_parallel
     width = _residual_width(model, layouts)
     whole = _whole_layer_bytes(model, recipe, rules, layouts, sequence)
-    dense = (1.0 - expert_share(model)) * model.ffn_hidden
+    dense = dense_share(model) * model.ffn_hidden
     narrow = min(recipe.operand_bytes / element, 1.0)
     if recipe.adapter_rank:  # nothing is kept of what only frozen weights read, so there is less to save
         dense, width = 0.0 * dense, width / 2
-    cheap = element * (narrow * 2 * width + (narrow * dense + kept_elements(model)[1]) / tensor)
+    norms = blocks_per_layer(model)
+    cheap = element * (narrow * norms * width + (narrow * dense + kept_elements(model)[1]) / tensor)
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(
         np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, element * width, kept))
@@ -210,18 +212,21 @@ def _whole_layer_bytes(
 ) -> Floats:
     """Count inputs of two norms, two blocks, attention and its output product, feed-forward and activation."""
     tensor, width = layouts.tensor_parallel, _residual_width(model, layouts)
-    inner, outer = (3.0 if model.gated else 2.0), 4.0
-    kept_alone = 0.0
+    inner, outer = (3.0 if model.gated else 2.0), 2 * blocks_per_layer(model)
+    kept_alone, blocks = 0.0, blocks_per_layer(model)
     narrow = min(recipe.operand_bytes / recipe.activation_bytes, 1.0)
     if recipe.adapter_rank:  # inputs of the frozen feed-forward products are read by no gradient
-        inner, outer = inner - 1, outer - 1
+        inner, outer = inner - 1, outer - feed_forward_share(model)
     elif narrow < 1.0:
         # Inputs of products are kept as operands: those of both blocks and of the second feed-forward product shrink,
         # and the output of attention is kept twice.
-        inner, outer = inner - 1 + narrow, outer - 2 + 2 * narrow
-        kept_alone = narrow * model.heads * (model.mla.value_dim if model.mla else model.head_dim)
-    feed_forward = (1.0 - expert_share(model)) * inner * model.ffn_hidden + kept_alone
-    split = _attention_elements(model) + feed_forward + kept_elements(model)[0]
+        inner, outer = inner - 1 + narrow, outer - blocks + blocks * narrow
+        kept_alone = (
+            softmax_share(model) * narrow * model.heads * (model.mla.value_dim if model.mla else model.head_dim)
+        )
+    feed_forward = dense_share(model) * inner * model.ffn_hidden + kept_alone
+    mixing = softmax_share(model) * _attention_elements(model) + state_kept_elements(model)
+    split = mixing + feed_forward + kept_elements(model)[0]
     masks = 0.0 if rules.flash_attention else 2 * width
     scores = _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(recipe.activation_bytes * (outer * width + split / tensor) + masks + scores)
@@ -243,7 +248,7 @@ def _residual_width(model: ModelShape, layouts: Layouts) -> Floats:
 
 def _score_bytes_per_token(model: ModelShape, rules: MemoryRules, tensor: Counts, sequence: int) -> Numbers:
     """Count 5 bytes a score: softmax output, dropout output and its mask (Korthikanti et al. 2022, equation 2)."""
-    return 0.0 if rules.flash_attention else 5.0 * model.heads * sequence / tensor
+    return 0.0 if rules.flash_attention else softmax_share(model) * 5.0 * model.heads * sequence / tensor
 
 
 def _units(model: ModelShape, layouts: Layouts) -> tuple[Numbers, Numbers]:

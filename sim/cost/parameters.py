@@ -31,12 +31,14 @@ class ParameterCount:
     """One layer of ordinary or latent attention, biases included."""
     linear_per_layer: int
     """One layer of linear attention; 0 where there are none."""
+    state_space_per_layer: int
+    """One Mamba layer; 0 where there are none."""
     dense_ffn_per_layer: int
     """Feed-forward of one dense layer."""
     expert: int
     """One routed expert."""
     shared_experts_per_layer: int
-    """All shared experts of one layer, with their gate; 0 where there are none."""
+    """All shared experts of one layer, with their gate, and the ways to a narrower width and back; 0 for none."""
     router_per_layer: int
     """Router of one layer with experts; 0 for a dense model."""
     expert_layer: int
@@ -59,8 +61,9 @@ def count(model: ModelShape) -> ParameterCount:
         model: the shape.
 
     Source: the projections of Vaswani et al. 2017 (arXiv:1706.03762) with grouped keys (arXiv:2305.13245), gates
-    (arXiv:2002.05202), latent attention (arXiv:2405.04434), experts (arXiv:2401.06066) and gated delta-rule layers
-    (arXiv:2412.06464), as the public weights lay them out.
+    (arXiv:2002.05202), latent attention (arXiv:2405.04434), experts (arXiv:2401.06066), gated delta-rule layers
+    (arXiv:2412.06464), with decays by channel (arXiv:2510.26692), Mamba (arXiv:2312.00752) and Mamba-2
+    (arXiv:2405.21060) layers, as the public weights lay them out.
     Valid for: decoder-only text models; not for vision encoders, indexers of sparse attention, attention sinks and
     modules that predict more than one token.
 
@@ -69,18 +72,19 @@ def count(model: ModelShape) -> ParameterCount:
     >>> llama.total, llama.active == llama.total - llama.embedding
     (405853388800, True)
     """
-    attention, linear = _attention(model), _linear_attention(model)
+    attention, linear, state_space = _attention(model), _linear_attention(model), _state_space(model)
     dense = _feed_forward(model, model.ffn_hidden)
     experts = _expert_parts(model, model.experts) if model.experts else _NO_EXPERTS
     norms = model.norms_per_layer * _norm(model)
     embedding = model.vocab * model.hidden
     positions = (model.max_positions or 0) * model.hidden if model.position == "learned" else 0
     head = 0 if model.tied_embeddings else embedding
-    linear_layers, expert_layers = model.layers_of("linear"), model.expert_layers
+    expert_layers = model.expert_layers
     everywhere = (
-        (model.layers - linear_layers) * attention
-        + linear_layers * linear
-        + (model.layers - expert_layers) * dense
+        model.softmax_layers * attention
+        + model.layers_of("linear") * linear
+        + model.layers_of("mamba") * state_space
+        + model.feed_forwards_of("dense") * dense
         + model.layers * norms
         + _norm(model)
     )
@@ -92,6 +96,7 @@ def count(model: ModelShape) -> ParameterCount:
         head=head,
         attention_per_layer=attention,
         linear_per_layer=linear,
+        state_space_per_layer=state_space,
         dense_ffn_per_layer=dense,
         expert=experts.one,
         shared_experts_per_layer=experts.shared,
@@ -149,22 +154,47 @@ def _linear_attention(model: ModelShape) -> int:
     if linear is None:
         return 0
     keys, values = linear.key_heads * linear.key_dim, linear.value_heads * linear.value_dim
+    convolution = linear.convolution * (2 * keys + values)
+    joined = convolution + linear.value_dim + values * model.hidden
+    if linear.channel_decay:
+        # The decay of each channel, and the gate of the output, go through the width of a value head.
+        through = (2 * model.hidden + keys + values) * linear.value_dim
+        write = model.hidden * linear.value_heads
+        return model.hidden * (2 * keys + values) + through + write + keys + linear.value_heads + joined
     project = model.hidden * (2 * keys + 2 * values)  # query, key, value and the output gate
     decay_and_write = model.hidden * 2 * linear.value_heads + 2 * linear.value_heads
-    convolution = linear.convolution * (2 * keys + values)
-    return project + decay_and_write + convolution + linear.value_dim + values * model.hidden
+    return project + decay_and_write + joined
 
 
-def _feed_forward(model: ModelShape, inner: int) -> int:
-    matrices = 3 if model.gated else 2
-    biases = (matrices - 1) * inner + model.hidden if model.bias == "all" else 0
-    return matrices * model.hidden * inner + biases
+def _state_space(model: ModelShape) -> int:
+    mamba = model.mamba
+    if mamba is None:
+        return 0
+    inner, hidden = mamba.inner, model.hidden
+    if mamba.step_rank is not None:
+        made = mamba.step_rank + 2 * mamba.state
+        steps = inner * made + (mamba.step_rank + 1) * inner + (made if mamba.inner_norms else 0)
+        rates = inner * (mamba.state + 1)
+        return 2 * hidden * inner + inner * (mamba.convolution + 1) + steps + rates + inner * hidden
+    sides = 2 * mamba.groups * mamba.state
+    project = hidden * (2 * inner + sides + mamba.heads)
+    # Of each head: its rate, its step and what passes by; of each channel: the norm behind the gate.
+    return project + (inner + sides) * (mamba.convolution + 1) + 3 * mamba.heads + inner + inner * hidden
+
+
+def _feed_forward(model: ModelShape, inner: int, width: int | None = None) -> int:
+    matrices, outer = (3 if model.gated else 2), width or model.hidden
+    biases = (matrices - 1) * inner + outer if model.bias == "all" else 0
+    return matrices * outer * inner + biases
 
 
 def _expert_parts(model: ModelShape, experts: Experts) -> _ExpertParts:
-    one = _feed_forward(model, experts.ffn_hidden)
+    width = experts.latent or model.hidden
+    one = _feed_forward(model, experts.ffn_hidden, width)
     shared = experts.shared * _feed_forward(model, experts.shared_ffn_hidden or experts.ffn_hidden)
     shared += model.hidden if experts.shared_gate else 0
+    # The way to the narrower width of the routed experts and back, which every token takes.
+    shared += 2 * model.hidden * experts.latent if experts.latent else 0
     router = experts.count * (model.hidden + (1 if model.bias == "all" else 0))
     return _ExpertParts(
         one=one,

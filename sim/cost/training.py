@@ -14,7 +14,8 @@ from sim.cost.data_parallel import data_parallel
 from sim.cost.layer import layer_times
 from sim.cost.layout import RECOMPUTE, Layouts
 from sim.cost.pipeline import exposed_share, pipeline_communication_s, pipeline_times
-from sim.cost.transformer import require_modelled, square_attention_flop
+from sim.cost.recurrent import require_measured_scan
+from sim.cost.transformer import square_attention_flop
 
 if TYPE_CHECKING:
     from sim.cost.layout import Counts
@@ -83,15 +84,16 @@ def step_times(work: Work, machine: Machine, software: Software, layouts: Layout
         Step time in seconds with its parts; the parts sum to it.
 
     Raises:
-        NotYetError: the model has layers that are not modelled yet.
+        NotYetError: the model has layers for which there is no measured curve.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for pipeline and data parallelism, Korthikanti et al. 2022
     (arXiv:2205.05198) for sequence parallelism and recompute, Rajbhandari et al. 2020 (arXiv:1910.02054) and Zhao
     et al. 2023 (arXiv:2304.11277) for ZeRO, Liu et al. 2025 (arXiv:2504.14960) for experts spread over tensor,
     context and data parallel; operators and collectives from hardware_specs/calibration.
-    Valid for: softmax attention, the schedules of ``SCHEDULE``, ZeRO 0 to 3; every layer takes as long as the mean one.
+    Valid for: softmax attention, delta rules and Mamba-2; the schedules of ``SCHEDULE``; ZeRO 0 to 3; every layer takes
+    as long as the mean one.
     """
-    require_modelled(work.model)
+    require_measured_scan(work.model)
     pace = slowest_rank_pace(software.scale_slowdown, layouts.devices)
     layer = layer_times(work, machine, software, layouts, pace)
     stages = layouts.pipeline_parallel
@@ -160,5 +162,6 @@ def _hardware_flop(work: Work, layouts: Layouts, software: Software) -> Floats:
         # An unfused kernel computes the masked scores too, forward and backward.
         forward = selective = square_attention_flop(work.model, work.sequence)
         kernel = 3 * (forward - count.attention)
-    again = np.array([0.0, selective, count.layers + forward])
-    return np.asarray(work.tokens * (count.training + kernel + again[layouts.recompute]))
+    again = np.array([0.0, selective, count.layers + forward + count.chunked_scan])
+    executed = count.training + kernel + count.scan_surplus
+    return np.asarray(work.tokens * (executed + again[layouts.recompute]))

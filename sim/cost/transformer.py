@@ -9,7 +9,7 @@ share of the layers that have it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,17 @@ import numpy as np
 from sim.cost.attention_shape import key_value_heads, score_width, spans
 from sim.cost.experts import EXPERT_KERNELS, expert_gemms, expert_share, expert_vector_elements, whole_token_gemms
 from sim.cost.gemm import Gemm
+from sim.cost.recurrent import BACKWARD_OVER_FORWARD as SCAN_BACKWARD_OVER_FORWARD
+from sim.cost.recurrent import (
+    SCAN_KERNELS,
+    dense_share,
+    feed_forward_share,
+    scan_flop,
+    softmax_share,
+    state_gemms,
+    state_share,
+    state_vector_elements,
+)
 from sim.errors import NotYetError
 
 if TYPE_CHECKING:
@@ -36,11 +47,15 @@ class FlopPerToken:
     """The LM head."""
     adapters: bool = False
     """Whether the weights are frozen beside adapters: no product makes their gradients."""
+    scan: float = 0.0
+    """Recurrences of layers that keep a state."""
+    chunked_scan: float = 0.0
+    """What kernels do for them, chunk by chunk."""
 
     @property
     def forward(self) -> float:
         """All of the forward pass."""
-        return self.layers + self.attention + self.head
+        return self.layers + self.attention + self.scan + self.head
 
     @property
     def training(self) -> float:
@@ -48,7 +63,7 @@ class FlopPerToken:
 
         What adapters themselves multiply (below 1 % at rank 16) is not counted.
         """
-        return self.weight_passes * (self.layers + self.head) + 3 * self.attention
+        return self.weight_passes * (self.layers + self.head) + 3 * (self.attention + self.scan)
 
     @property
     def weight_passes(self) -> float:
@@ -59,6 +74,11 @@ class FlopPerToken:
     def attention_recompute(self) -> float:
         """What a flash kernel repeats in its backward pass: the scores, one of the two forward products."""
         return self.attention / 2
+
+    @property
+    def scan_surplus(self) -> float:
+        """What chunked kernels do beyond the mathematics, forward and backward."""
+        return (1 + SCAN_BACKWARD_OVER_FORWARD) * self.chunked_scan - 3 * self.scan
 
 
 def flop_per_token(model: ModelShape, sequence: int, *, adapters: bool = False) -> FlopPerToken:
@@ -73,20 +93,16 @@ def flop_per_token(model: ModelShape, sequence: int, *, adapters: bool = False) 
         FLOP (operations) per token; causal attention counts half of the square, a sliding window its band, with
         edges as one half.
 
-    Raises:
-        NotYetError: the model has layers that are not modelled yet.
-
     Source: Narayanan et al. 2021 (arXiv:2104.04473), appendix, with the causal half of attention and with grouped
     keys, gated feed-forward, latent attention (arXiv:2405.04434, not absorbed) and visited experts as they are.
-    Valid for: decoder-only transformers with softmax attention.
+    Valid for: decoder-only models of softmax attention, delta rules and state spaces.
 
     """
-    require_modelled(model)
     layers = sum(_products(model, gemm) for gemm in layer_gemms(model, 1))
     layers += sum(_products(model, gemm) * visits for gemm, visits in _visited(model))
     widths = 2.0 * model.heads * score_width(model)
     attention = sum(round(share * model.layers) * widths * span for share, span in spans(model, sequence))
-    return FlopPerToken(layers, attention, 2.0 * model.hidden * model.vocab, adapters)
+    return FlopPerToken(layers, attention, 2.0 * model.hidden * model.vocab, adapters, *scan_flop(model))
 
 
 def square_attention_flop(model: ModelShape, sequence: int) -> float:
@@ -94,7 +110,7 @@ def square_attention_flop(model: ModelShape, sequence: int) -> float:
 
     Source: two s x s products per head, 2 FLOP a multiply-add.
     """
-    return 4.0 * model.layers * model.heads * score_width(model) * sequence
+    return 4.0 * model.softmax_layers * model.heads * score_width(model) * sequence
 
 
 def layer_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]:
@@ -108,13 +124,16 @@ def layer_gemms(model: ModelShape, tensor_parallel: Numbers) -> tuple[Gemm, ...]
     latent attention in its training form.
     """
     ffn_width = model.ffn_hidden / tensor_parallel
-    dense = 1.0 - expert_share(model)
+    dense = dense_share(model)
     feed_forward = (
         Gemm("feed-forward in", (2 if model.gated else 1) * ffn_width, model.hidden, dense),
         Gemm("feed-forward out", model.hidden, ffn_width, dense),
     )
-    attention = _latent_gemms(model, tensor_parallel) if model.mla else _head_gemms(model, tensor_parallel)
-    return (*attention, *(feed_forward if dense else ()), *whole_token_gemms(model, tensor_parallel))
+    mixing = _latent_gemms(model, tensor_parallel) if model.mla else _head_gemms(model, tensor_parallel)
+    share = softmax_share(model)
+    if share < 1.0:
+        mixing = tuple(replace(gemm, share=share) for gemm in mixing if share) + state_gemms(model, tensor_parallel)
+    return (*mixing, *(feed_forward if dense else ()), *whole_token_gemms(model, tensor_parallel))
 
 
 def layer_weights(model: ModelShape, tensor_parallel: Numbers) -> Numbers:
@@ -127,7 +146,15 @@ def layer_weights(model: ModelShape, tensor_parallel: Numbers) -> Numbers:
     matrices = sum(
         gemm.share * gemm.columns * gemm.inner * (tensor_parallel if gemm.repeated else 1.0) for gemm in gemms
     )
-    return matrices + 2 * model.hidden
+    return matrices + blocks_per_layer(model) * model.hidden
+
+
+def blocks_per_layer(model: ModelShape) -> float:
+    """Count the blocks of the mean layer, each with a norm and a residual addition: to mix tokens, to feed forward.
+
+    Source: the shape; Nemotron-H (arXiv:2504.03624), section 2.1, whose layers have one of both.
+    """
+    return softmax_share(model) + state_share(model) + feed_forward_share(model)
 
 
 def vector_bytes_per_token(
@@ -143,15 +170,15 @@ def vector_bytes_per_token(
     Source: our count of operands; Korthikanti et al. 2022 (arXiv:2205.05198), section 4, for what is split.
     Valid for: one fused kernel per operator, operands in device memory.
     """
-    norms_and_residuals = (2 * 2 + 2 * 3) * model.hidden
+    norms_and_residuals = (2 + 3) * blocks_per_layer(model) * model.hidden
     shared_by = np.where(np.equal(sequence_parallel, 1), tensor_parallel, 1)
     if model.mla:
         joined = 2 * model.heads * (model.mla.nope_dim + model.mla.rope_dim)
         rotary = 2 * (joined + model.mla.q_rank + model.mla.kv_rank)
     else:
         rotary = 2 * (model.heads + model.kv_heads) * model.head_dim
-    activation = (1.0 - expert_share(model)) * (3 if model.gated else 2) * model.ffn_hidden
-    split = rotary + activation + expert_vector_elements(model)
+    activation = dense_share(model) * (3 if model.gated else 2) * model.ffn_hidden
+    split = softmax_share(model) * rotary + activation + expert_vector_elements(model) + state_vector_elements(model)
     return element_bytes * (norms_and_residuals / shared_by + split / tensor_parallel)
 
 
@@ -174,7 +201,7 @@ def adapter_weights(model: ModelShape, rank: int, tensor_parallel: Numbers) -> N
 
     Source: Hu et al. 2021 (arXiv:2106.09685), section 4; queries, keys, values and output have one each.
     """
-    return sum(rank * (gemm.columns + gemm.inner) for gemm in _adapted(model, tensor_parallel))
+    return sum(gemm.share * rank * (gemm.columns + gemm.inner) for gemm in _adapted(model, tensor_parallel))
 
 
 def adapter_bytes_per_token(model: ModelShape, tensor_parallel: Numbers, element_bytes: float = 2.0) -> Numbers:
@@ -182,7 +209,7 @@ def adapter_bytes_per_token(model: ModelShape, tensor_parallel: Numbers, element
 
     Source: our count of operands.
     """
-    elements = sum(gemm.inner + 2 * gemm.columns for gemm in _adapted(model, tensor_parallel))
+    elements = sum(gemm.share * (gemm.inner + 2 * gemm.columns) for gemm in _adapted(model, tensor_parallel))
     return element_bytes * elements
 
 
@@ -195,7 +222,19 @@ def kernels_per_layer(model: ModelShape, *, fused: bool = True) -> float:
     """
     products = sum(gemm.share for gemm in layer_gemms(model, 1))
     routed = sum(gemm.share for gemm in expert_gemms(model)) + expert_share(model) * EXPERT_KERNELS
-    return products + (1 if fused else UNFUSED_KERNELS) + VECTOR_KERNELS_PER_LAYER + routed
+    mixing = softmax_share(model) * (1 if fused else UNFUSED_KERNELS) + state_share(model) * (1 + SCAN_KERNELS)
+    return products + mixing + vector_kernels_per_layer(model) + routed
+
+
+def vector_kernels_per_layer(model: ModelShape) -> float:
+    """Count the kernels of the mean layer that only move bytes: as ``VECTOR_KERNELS_PER_LAYER`` where it has all.
+
+    Source: our count of operators: norm and residual addition of each block, rotary twice, one activation.
+    """
+    softmax, fed = softmax_share(model), feed_forward_share(model)
+    if softmax == fed == 1.0:
+        return float(VECTOR_KERNELS_PER_LAYER)
+    return 2 * blocks_per_layer(model) + 2 * softmax + SCAN_KERNELS * state_share(model) + fed
 
 
 VECTOR_KERNELS_PER_LAYER = 7
@@ -210,18 +249,20 @@ LOSS_BYTES_PER_LOGIT = 24.0
 """Cross-entropy on 16-bit logits with a 32-bit softmax: read 2, write 4, read 4 three times, write 4, write 2 back."""
 
 
-def require_modelled(model: ModelShape) -> None:
-    """Refuse what this module does not count yet.
+def require_cached(model: ModelShape) -> None:
+    """Refuse to time the serving of models that keep states.
+
+    Source: hardware_specs/kernels has no kernel of one new token over a state.
 
     Raises:
-        NotYetError: layers of linear attention.
+        NotYetError: layers of linear attention or of a state-space model.
 
     """
-    if model.linear is not None:
+    if state_share(model):
         raise NotYetError(
-            "training is modelled for softmax attention (full, sliding or latent)",
-            value=f"{model.name} has layers of linear attention, for whose kernels there is no measured curve",
-            mend="use another model (sim list models), or give --step-time or --mfu with --params",
+            "serving is timed for softmax attention (full, sliding or latent)",
+            value=f"{model.name} has layers of linear attention or state spaces, whose decode kernels are not measured",
+            mend="another model (sim list models); sim fits says what its states and its cache need",
         )
 
 

@@ -35,6 +35,7 @@ STAGES = "each pipeline stage, and each of its virtual stages, holds a layer; vi
 DEVICES = "tensor x context x pipeline x data parallel is at most the devices"
 CONTEXT = "context parallel splits a sequence into 2 x cp equal pieces"
 JOINED = "sequences are split (cp > 1) or joined (micro-batch > 1), not both, unless both are asked for"
+STATES = "tensor x context parallel divides the heads of layers that keep a state, and the groups of Mamba-2"
 BATCH = "data parallel x micro-batch divides the batch"
 INTERLEAVING = "virtual stages need at least as many micro-batches as stages"
 EXPERTS = "expert parallel divides the experts and tensor x context x data parallel; a dense model has none"
@@ -42,7 +43,10 @@ REPLICAS = "ZeRO needs two devices that hold the same part of the model"
 SEQUENCE = "sequence parallelism needs tensor parallelism, and tp x cp divides the sequence"
 ORDER = "a schedule runs with its own number of stages, virtual stages and micro-batches (docs/model.md)"
 SPLIT_TOKENS = f"{SEQUENCE}; experts under tensor parallelism need it"
-RULES = (HEADS, STAGES, CONTEXT, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS, ORDER)
+RULES = (
+    HEADS, STAGES, CONTEXT, STATES, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS,
+    ORDER,
+)  # fmt: skip
 """In the order in which they are applied: a layout counts against the first that it breaks."""
 
 
@@ -199,7 +203,7 @@ def enumerate_layouts(
 
     axes = [grid.ravel() for grid in np.meshgrid(tensor, *others, indexing="ij")]
     legal = np.ones(len(axes[0]), dtype=bool)
-    for rule, obeyed in _rules_of_degrees(space, model, sequence, *axes[1:]).items():
+    for rule, obeyed in _rules_of_degrees(space, model, sequence, axes).items():
         illegal[rule] = _refused(legal, obeyed) * len(space.data_parallel) * choices
         legal &= obeyed
     axes = [axis[legal] for axis in axes]
@@ -245,14 +249,14 @@ def divisors(number: int) -> list[int]:
     return sorted({*small, *(number // candidate for candidate in small)})
 
 
-def _rules_of_degrees(
-    space: Space, model: ModelShape, sequence: int, pipeline: Counts, virtual: Counts, context: Counts, micro: Counts
-) -> dict[str, Counts]:
+def _rules_of_degrees(space: Space, model: ModelShape, sequence: int, axes: list[Counts]) -> dict[str, Counts]:
     """Tell which combinations obey each rule that holds whatever the data-parallel degree."""
+    tensor, pipeline, virtual, context, micro = axes
     layers = pipeline <= model.layers
     return {
         STAGES: layers & ((virtual == 1) | ((pipeline > 1) & (pipeline * (virtual - 1) < model.layers))),
         CONTEXT: (context == 1) | (sequence % (2 * context) == 0),
+        STATES: _divides_states(model, tensor * context),
         JOINED: (context == 1) | (micro == 1) | (len(space.micro_batch) == 1),
     }
 
@@ -289,6 +293,15 @@ def _held(axes: list[Counts]) -> Counts:
 def _divides_heads(model: ModelShape, degree: int) -> bool:
     shares = model.kv_heads % degree == 0 or degree % model.kv_heads == 0
     return shares and model.heads % degree == 0 and model.ffn_hidden % degree == 0
+
+
+def _divides_states(model: ModelShape, degree: Counts) -> Counts:
+    obeyed = np.ones(len(degree), dtype=bool)
+    if model.linear is not None:
+        obeyed &= (model.linear.key_heads % degree == 0) & (model.linear.value_heads % degree == 0)
+    if model.mamba is not None:
+        obeyed &= (model.mamba.heads % degree == 0) & (model.mamba.groups % degree == 0)
+    return obeyed
 
 
 def _can_split(layouts: Layouts, sequence: int) -> Counts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.memory import per_device
-from sim.cost.transformer import require_modelled
+from sim.cost.recurrent import require_measured_scan
 from sim.cost.work import Work
 from sim.errors import SimError
 from sim.plan import machine as machines
@@ -79,7 +79,7 @@ class _Question:
     def of(cls, cluster: str | ClusterSpec, training: TrainingSpec) -> _Question:
         resolved = resolve_cluster(cluster)
         amounts = resolve_training(training)
-        require_modelled(amounts.model)
+        require_measured_scan(amounts.model)
         work = Work(
             amounts.model,
             machines.recipe_of(training.precision, training.profile, training.adapters or 0),

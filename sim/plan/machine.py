@@ -11,6 +11,7 @@ from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
 from sim.cost.recipe import recipe
+from sim.cost.recurrent import ScanCurve, ScanCurves
 from sim.cost.roofline import RooflineCurve
 from sim.errors import CatalogError, UsageError
 from sim.spec import catalog
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sim.spec.quantity import Sourced
     from sim.spec.recipe import PrecisionRecipe
 
+GENERIC = "generic"
 UNBOUNDED = 1e12
 """Devices of a pod that never ends: a thousand times the largest cluster that a scenario may name."""
 
@@ -99,11 +101,22 @@ def build(cluster: ResolvedCluster, recipe: Recipe) -> Machine:
         attention=AttentionCurve.of(calibration.attention["bf16"]),
         experts=GroupedCurve.of(calibration.experts.get(dtype, calibration.experts["bf16"])),
         wide_experts=GroupedCurve.of(calibration.experts["bf16"]),
+        scans=_scans(accelerator.calibration),
         vector_efficiency=calibration.vector.memory_efficiency,
         vector_overhead_s=calibration.vector.overhead_s,
         fabric=_fabric(cluster, calibration),
         domain_devices=domain,
         pod_devices=_pod(cluster)[0],
+    )
+
+
+def _scans(family: str) -> ScanCurves:
+    """Give the recurrences of a family of chips, or those of the generic one where none were measured on it."""
+    known = catalog.load("scans", family if family in catalog.names("scans") else GENERIC)
+    return ScanCurves(
+        gated_delta=ScanCurve.of(known.gated_delta),
+        channel_delta=ScanCurve.of(known.channel_delta),
+        state_space=ScanCurve.of(known.state_space),
     )
 
 

@@ -10,6 +10,7 @@ from sim.cost.parameters import count
 from sim.cost.serving import HostTimes, IterationCost
 from sim.cost.serving_curves import CurveParts, ServingLayout
 from sim.cost.serving_tables import TableParts
+from sim.cost.transformer import require_cached
 from sim.errors import InfeasibleError, UsageError
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.plan.serving_machine import CACHE_BYTES, engine_traits, serving_machine, weight_format
@@ -134,9 +135,10 @@ def replica_plan(
         CatalogError: a name is unknown.
         UsageError: a format is unknown or the chip cannot compute in it.
         InfeasibleError: the weights leave no block of cache.
-        NotYetError: the model has linear attention.
+        NotYetError: the model has layers that keep a state.
 
     """
+    require_cached(model)
     resolved = cluster if isinstance(cluster, ResolvedCluster) else resolve_cluster(cluster)
     profile = catalog.load("engines", engine) if isinstance(engine, str) else engine
     changes = changes or Changes()

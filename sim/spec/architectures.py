@@ -83,6 +83,8 @@ class Architecture:
     experts: ExpertKeys | None = None
     latent: bool = False
     """Latent attention."""
+    hybrid: Literal["none", "blocks", "delta", "kimi", "jamba"] = "none"
+    """How the file lists layers that keep a state (sim.spec.huggingface_hybrid)."""
     four_hidden: bool = False
     """Whether the feed-forward is four times as wide as the residual stream where the file does not say."""
     note: str | None = None
@@ -99,11 +101,19 @@ class Architecture:
         names += ["kv_heads"] if self.grouped else []
         keys = [self.keys_of(name)[0] for name in names]
         keys += list(LATENT.values())[1:] if self.latent else []
+        keys += HYBRID_KEYS.get(self.hybrid, ())
         if self.experts is not None:
             keys += [self.experts.count[0], self.experts.top_k[0], self.experts.ffn]
         return tuple(dict.fromkeys(keys))
 
 
+HYBRID_KEYS: Mapping[str, tuple[str, ...]] = {
+    "blocks": ("mamba_num_heads", "mamba_head_dim", "ssm_state_size", "n_groups"),
+    "delta": ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim"),
+    "kimi": ("linear_attn_config",),
+    "jamba": ("attn_layer_period", "attn_layer_offset", "expert_layer_period", "expert_layer_offset"),
+}
+"""Keys that a file needs for layers that keep a state."""
 LATENT: Mapping[str, str] = {
     "q_rank": "q_lora_rank",
     "kv_rank": "kv_lora_rank",
@@ -145,13 +155,22 @@ _GEMMA3_SIZES = {
     "max_position_embeddings": 131072,
 }
 
+_DELTA_SIZES = {"head_dim": 256, "linear_conv_kernel_dim": 4, "full_attention_interval": 4}
+_QWEN_NEXT_EXPERTS = ExpertKeys(
+    _QWEN_EXPERTS,
+    shared_ffn="shared_expert_intermediate_size",
+    dense_list="mlp_only_layers",
+    every="decoder_sparse_step",
+)
+_ONE_TOKEN = "Without the modules that predict more than one token."
+
 _DEEPSEEK = Architecture(
     "DeepSeek",
     latent=True,
     experts=ExpertKeys(("n_routed_experts",), shared="n_shared_experts", dense_layers="first_k_dense_replace"),
     # A bias of latent attention is not counted, and no published model has one.
     only={"attention_bias": False, "moe_layer_freq": 1},
-    note="Without the modules that predict more than one token.",
+    note=_ONE_TOKEN,
 )
 _GEMMA = Architecture(
     "Gemma", defaults={"head_dim": 256, "attention_bias": False}, bias="attention", bias_key="attention_bias", tied=True
@@ -313,6 +332,67 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         note="Without the attention sinks.",
     ),
+    "nemotron_h": Architecture(
+        "Nemotron-H",
+        defaults={"conv_kernel": 4, "chunk_size": 128},
+        keys={"head_dim": ("head_dim", "attention_head_dim")},
+        only={"attention_bias": False, "mlp_bias": False, "use_bias": False, "mamba_proj_bias": False},
+        grouped=True,
+        gated=False,
+        norms_per_layer=1,
+        hybrid="blocks",
+        note=_ONE_TOKEN,
+    ),
+    "qwen3_next": Architecture(
+        "Qwen3-Next",
+        defaults=_DELTA_SIZES | {"decoder_sparse_step": 1, "mlp_only_layers": []},
+        only={"attention_bias": False},
+        grouped=True,
+        qk_norm=True,
+        hybrid="delta",
+        experts=_QWEN_NEXT_EXPERTS,
+        note=_ONE_TOKEN,
+    ),
+    "qwen3_5": Architecture(
+        "Qwen3.5",
+        defaults=_DELTA_SIZES,
+        only={"attention_bias": False},
+        grouped=True,
+        qk_norm=True,
+        hybrid="delta",
+        note=_ONE_TOKEN,
+    ),
+    "qwen3_5_moe": Architecture(
+        "Qwen3.5",
+        keys={"ffn_hidden": ("intermediate_size", "moe_intermediate_size")},
+        defaults=_DELTA_SIZES,
+        only={"attention_bias": False},
+        grouped=True,
+        qk_norm=True,
+        hybrid="delta",
+        experts=ExpertKeys(_QWEN_EXPERTS, shared_ffn="shared_expert_intermediate_size", dense_list="mlp_only_layers"),
+        note=_ONE_TOKEN,
+    ),
+    "kimi_linear": Architecture(
+        "Kimi",
+        keys={"max_positions": ("model_max_length", "max_position_embeddings")},
+        only={"moe_layer_freq": 1},
+        latent=True,
+        hybrid="kimi",
+        experts=ExpertKeys(
+            ("num_experts",),
+            top_k=("num_experts_per_token",),
+            shared="num_shared_experts",
+            dense_layers="first_k_dense_replace",
+        ),
+    ),
+    "jamba": Architecture(
+        "Jamba",
+        defaults={"mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": "auto"},
+        only={"mamba_conv_bias": True, "mamba_proj_bias": False},
+        grouped=True,
+        hybrid="jamba",
+    ),
     "glm": Architecture(
         "GLM",
         defaults={"head_dim": 128, "attention_bias": True},
@@ -338,12 +418,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         experts=ExpertKeys(
             ("n_routed_experts", "num_experts"), shared="n_shared_experts", dense_layers="first_k_dense_replace"
         ),
-        note="Without the modules that predict more than one token.",
+        note=_ONE_TOKEN,
     ),
 }
 """Architectures by `model_type`."""
 ALIASES: Mapping[str, str] = {
     "gemma3_text": "gemma3",
+    "qwen3_5_text": "qwen3_5",
+    "qwen3_5_moe_text": "qwen3_5_moe",
     "RefinedWeb": "falcon",
     "RefinedWebModel": "falcon",
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
     from sim.spec.recipe import PrecisionRecipe
+    from sim.spec.scans import Scans
 
 _SCHEMAS = {
     "accelerators": ("sim.spec.hardware", "Accelerator"),
@@ -33,6 +34,7 @@ _SCHEMAS = {
     "calibration": ("sim.spec.calibration", "Calibration"),
     "profiles": ("sim.spec.profile", "Profile"),
     "kernels": ("sim.spec.kernels", "Kernels"),
+    "scans": ("sim.spec.scans", "Scans"),
     "engines": ("sim.spec.engine_profile", "EngineProfile"),
     "recipes": ("sim.spec.recipe", "PrecisionRecipe"),
 }
@@ -57,6 +59,8 @@ def load(kind: Literal["calibration"], name: str) -> Calibration: ...
 def load(kind: Literal["profiles"], name: str) -> Profile: ...
 @overload
 def load(kind: Literal["kernels"], name: str) -> Kernels: ...
+@overload
+def load(kind: Literal["scans"], name: str) -> Scans: ...
 @overload
 def load(kind: Literal["engines"], name: str) -> EngineProfile: ...
 @overload

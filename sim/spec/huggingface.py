@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import NotYetError
+from sim.spec import huggingface_hybrid
 from sim.spec.architectures import ALIASES, LATENT, ExpertKeys
 from sim.spec.document import brief
 from sim.spec.huggingface_file import MAX_SIZE, Config, open_config
@@ -45,7 +46,9 @@ class _Reader:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.architecture = config.architecture
-        self.layers = config.needed(*self.architecture.keys_of("layers"), most=MAX_LAYERS)
+        # A list of blocks says how many there are.
+        listed = huggingface_hybrid.count(config)
+        self.layers = listed or config.needed(*self.architecture.keys_of("layers"), most=MAX_LAYERS)
         self.hidden = config.needed(*self.architecture.keys_of("hidden"))
         self.heads = config.needed(*self.architecture.keys_of("heads"))
         self.max_positions = config.size(*self.architecture.keys_of("max_positions"))
@@ -61,6 +64,7 @@ class _Reader:
         falcon = config.model_type in {"falcon", *(name for name, known in ALIASES.items() if known == "falcon")}
         biased = architecture.bias_key is None or config.flag(architecture.bias_key)
         normalised = architecture.qk_norm_key is not None and config.flag(architecture.qk_norm_key)
+        hybrid = huggingface_hybrid.parts(config, self.layers, self.hidden)
         return ModelShape(
             name=_name(config.file.name, config.data),
             family=architecture.family,
@@ -76,9 +80,13 @@ class _Reader:
             max_positions=self.max_positions,
             attention="mla" if latent else "full",
             mla=latent,
-            experts=self._experts(architecture.experts) if architecture.experts else None,
+            experts=self._experts(architecture.experts) if architecture.experts else hybrid.experts,
             sliding_window=window,
-            layer_types=layer_types,
+            layer_types=hybrid.layer_types or layer_types,
+            feed_forward_types=hybrid.feed_forward_types,
+            linear=hybrid.linear,
+            mamba=hybrid.mamba,
+            gated_attention=architecture.hybrid == "delta",
             position="alibi" if falcon and config.flag("alibi") else architecture.position,
             bias=architecture.bias if biased else "none",
             norms_per_layer=self._falcon_norms() if falcon else architecture.norms_per_layer,
@@ -127,7 +135,7 @@ class _Reader:
         return config.size("num_ln_in_parallel_attn", most=2) or (2 if config.flag("new_decoder_architecture") else 1)
 
     def _head_dim(self) -> int:
-        found = self.config.size("head_dim")
+        found = self.config.size(*self.architecture.keys_of("head_dim"))
         if found is None and self.hidden % self.heads:
             rule = f"{self.hidden} is no multiple of {self.heads} heads, and there is no head_dim"
             raise self.config.file.wrong(self.config.inside, rule, "", "add head_dim, or mend the sizes")
@@ -204,7 +212,7 @@ class _Reader:
         types = self._listed_types() or self._usual_types()
         if "sliding" not in types:
             return None, None
-        return _shortest_period(types), window
+        return huggingface_hybrid.shortest_period(types), window
 
     def _listed_types(self) -> tuple[LayerType, ...] | None:
         config = self.config
@@ -243,19 +251,6 @@ class _Reader:
             if left_out and config.is_difference:
                 notes.append(f"Left out in the file, so by the defaults of {config.model_type}: {', '.join(left_out)}.")
         return " ".join(filter(None, notes)) or None
-
-
-def _shortest_period(types: tuple[LayerType, ...]) -> tuple[LayerType, ...]:
-    """Give the shortest beginning of a sequence whose repetition gives all of it.
-
-    >>> _shortest_period(("sliding", "full", "sliding", "full", "sliding"))
-    ('sliding', 'full')
-    """
-    count = len(types)
-    period = next(
-        size for size in range(1, count + 1) if all(types[at] == types[at - size] for at in range(size, count))
-    )
-    return types[:period]
 
 
 def _name(file: str, data: dict[str, Any]) -> str:

@@ -31,6 +31,10 @@ WEIGHTS = {
     "qwen3-30b-a3b": 30_532_122_624,
     "qwen3-235b-a22b": 235_093_634_560,
     "qwen3-next-80b-a3b": 79_674_391_296,
+    "jamba-v0.1": 51_570_323_328,
+    # Their files hold 256 and 128 numbers more for each router, which balance the experts and are not trained.
+    "kimi-linear-48b-a3b": 49_122_681_728 - 26 * 256,
+    "nemotron-3-nano-30b-a3b": 31_577_940_288 - 23 * 128,
     "falcon-7b": 6_921_720_704,
     "deepseek-v2-lite": 15_706_484_224,
     "phi-4": 14_659_507_200,
@@ -42,11 +46,13 @@ OURS_IS_NOT_THE_PUBLISHED_ACTIVE = {
     "glm-4.5-air": "without both embeddings",
     "grok-1": "86e9 is 314e9 x 2/8, attention divided too",
     "kimi-k2": "with the input embedding",
+    "kimi-linear-48b-a3b": "named after a rounded 3e9",
     "llama-4-maverick": "with the input embedding",
     "llama-4-scout": "with the input embedding",
     "minimax-m2.5": "named after a rounded 10e9",
     "qwen3-30b-a3b": "with the input embedding",
     "qwen2-57b-a14b": "with the input embedding",
+    "qwen3.5-397b-a17b": "with the input embedding",
     "qwen3-next-80b-a3b": "named after a rounded 3e9",
 }
 
@@ -81,12 +87,12 @@ def test_total_is_exactly_that_of_the_weights(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_parts_sum_to_the_total(name: str) -> None:
     model, parts = shape(name), count(shape(name))
-    linear, sparse = model.layers_of("linear"), model.expert_layers
     layers = (
-        (model.layers - linear) * parts.attention_per_layer
-        + linear * parts.linear_per_layer
-        + (model.layers - sparse) * parts.dense_ffn_per_layer
-        + sparse * parts.expert_layer
+        model.softmax_layers * parts.attention_per_layer
+        + model.layers_of("linear") * parts.linear_per_layer
+        + model.layers_of("mamba") * parts.state_space_per_layer
+        + model.feed_forwards_of("dense") * parts.dense_ffn_per_layer
+        + model.expert_layers * parts.expert_layer
         + model.layers * parts.norms_per_layer
     )
     assert parts.total == parts.embedding + parts.positions + parts.head + layers + parts.final_norm

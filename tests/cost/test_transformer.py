@@ -5,7 +5,6 @@ import pytest
 
 from sim.cost.parameters import count
 from sim.cost.transformer import flop_per_token, layer_gemms, layer_weights, vector_bytes_per_token
-from sim.errors import NotYetError
 from sim.spec import catalog
 from tests.helpers.steps import DENSE, small_model
 
@@ -76,8 +75,3 @@ def test_sequence_parallelism_splits_norms_and_residuals() -> None:
     assert float(vector_bytes_per_token(model, 4)) == whole / 4
     # Without it, 10 passes over the residual stream of 2 bytes stay whole.
     assert float(vector_bytes_per_token(model, 4, 0)) == (whole - 20 * 256) / 4 + 20 * 256
-
-
-def test_linear_attention_is_not_counted_yet() -> None:
-    with pytest.raises(NotYetError, match="linear attention"):
-        flop_per_token(catalog.load("models", "qwen3-next-80b-a3b"), 4096)

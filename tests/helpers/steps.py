@@ -11,6 +11,7 @@ from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
 from sim.cost.memory import MemoryRules
 from sim.cost.recipe import recipe
+from sim.cost.recurrent import ScanCurve, ScanCurves
 from sim.cost.roofline import IDEAL
 from sim.cost.work import Work
 from sim.plan import machine as machines
@@ -51,6 +52,24 @@ def mixture(**changes: object) -> ModelShape:
     return small_model(experts=experts | own, **changes)
 
 
+def hybrid(**changes: object) -> ModelShape:
+    """A small model of four layers: Mamba-2, experts, attention and a plain feed-forward, each a layer of its own."""
+    own: dict[str, object] = {
+        "layer_types": ["mamba", "none", "full", "none"],
+        "feed_forward_types": ["none", "experts", "none", "dense"],
+        "mamba": {"heads": 8, "head_dim": 64, "state": 32, "groups": 4, "chunk": 64},
+        "experts": {"count": 8, "top_k": 2, "ffn_hidden": 128},
+        "norms_per_layer": 1,
+    }
+    return small_model(**own | changes)
+
+
+def delta_rules(**changes: object) -> ModelShape:
+    """A small model of gated delta rules and attention, one of each."""
+    sizes = {"key_heads": 4, "value_heads": 4, "key_dim": 32, "value_dim": 64}
+    return small_model(layer_types=["linear", "full"], **{"linear": sizes} | changes)
+
+
 def work(model: str | ModelShape, sequence: int = 2048, batch: int = 64, precision: str = "bf16") -> Work:
     """A step of so many sequences."""
     shape = catalog.load("models", model) if isinstance(model, str) else model
@@ -84,6 +103,7 @@ def ideal_machine(bandwidth_bytes_per_s: float = INFINITE, link_bytes_per_s: flo
         attention=AttentionCurve(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
         experts=GroupedCurve(1.0, 1.0, INFINITE, 0.0, 0.0, 0.0, 0.0),
         wide_experts=GroupedCurve(1.0, 1.0, INFINITE, 0.0, 0.0, 0.0, 0.0),
+        scans=ScanCurves(*(ScanCurve(1.0, 0.0, 0.0) for _ in range(3))),
         vector_efficiency=1.0,
         vector_overhead_s=0.0,
         fabric=Fabric(DomainLevel(link_bytes_per_s, link_bytes_per_s, curves), level, level),

@@ -187,7 +187,9 @@ def test_parameters_are_those_of_public_weights(name: str, tmp_path: Path) -> No
 def test_every_architecture_is_tried_on_a_real_model() -> None:
     tried = [*CATALOGUE.values(), *(config for config, _ in TOTALS.values())]
     types = {config.get("text_config", config)["model_type"] for config in tried}
-    assert {ALIASES.get(model_type, model_type) for model_type in types} == set(ARCHITECTURES)
+    assert {ALIASES.get(model_type, model_type) for model_type in types} == {
+        name for name, known in ARCHITECTURES.items() if known.hybrid == "none"
+    }
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "gpt-oss-120b", "mixtral-8x7b", "gemma-2-27b", "mistral-7b"])

@@ -145,7 +145,7 @@ def test_budget_that_nearly_agrees_with_tokens_is_taken() -> None:
         (howlong, ("1e24 FLOP", "1024xh100-sxm"), {"failure_rate": "10/h"}, InfeasibleError, "never finishes"),
         (howlong, ("1e24 FLOP", "1024xh100-sxm"), {"spares": 128}, UsageError, "some must be left"),
         (howlong, ("1 FLOP", "1024xh100-sxm"), {}, UsageError, "has at least"),
-        (howlong, ("1e24 FLOP", "1024xh100-sxm"), {"model": "qwen3-next-80b-a3b"}, SimError, "linear attention"),
+        (howlong, ("1e24 FLOP", "1024xh100-sxm"), {"model": "jamba-v0.1"}, SimError, "Mamba-1"),
         (howmany, ("1e26 FLOP", "1 s", "h100-sxm"), {}, InfeasibleError, "the nearest: "),
         (howmany, ("1e35 FLOP", "90 d", "h100-sxm"), {}, InfeasibleError, "does not fit on 1000000000 x"),
         (howmany, ("1e26 FLOP", "90 d", "1024xh100-sxm"), {}, UsageError, "howmany looks for the count"),

@@ -114,7 +114,7 @@ def test_tflops_become_a_step_time_by_the_stated_convention(report: Report) -> N
             "ep does not divide experts and tp x cp x dp: the columns contradict each other",
         ),
         ("own-no-experts", "skipped", "ep is above 1 for a model without experts: the columns contradict each other"),
-        ("own-hybrid", "skipped", "a hybrid of Mamba and attention layers is not modelled"),
+        ("own-hybrid", "skipped", "a model of linear attention alone is not modelled"),
     ],
 )
 def test_what_is_not_predicted_says_why(report: Report, name: str, status: str, reason: str) -> None:

@@ -93,23 +93,36 @@ def _draw(found: Explanation, what: str) -> None:
     output.write(output.wrapped(found.meaning, "  "))
     if found.formula:
         output.write(output.wrapped(found.formula, "  formula   "))
+    if found.sql:
+        output.write(output.wrapped(f'sim query {what} "{found.sql}"', "  query     "))
     if found.computed is not None:
-        output.write(f"  gives     {say(found.computed, found.dimension)}")
+        over = "" if found.rows is None else f", from {found.rows:,} row{'' if found.rows == 1 else 's'}"
+        output.write(f"  gives     {say(found.computed, found.dimension)}{over}")
     if found.source:
         output.write(output.wrapped(found.source, "  source    "))
     if found.set_at:
         output.write(output.wrapped(found.set_at, "  set by    "))
+    _draw_inputs(found)
+    deeper = next((each.path for each in found.inputs if each.given_by == "computed"), None)
+    if deeper:
+        output.write(output.wrapped(f"sim explain {what} '{deeper}'", "  next: "))
+
+
+def _draw_inputs(found: Explanation) -> None:
+    from sim.results.explain import GIVEN
+
     if found.inputs:
         output.write(output.styled("  inputs", output.BOLD))
     for each in found.inputs:
+        if each.source == GIVEN:
+            text = f"{each.path} = {each.shown}" + (f"  ({each.set_at})" if each.set_at else "")
+            output.write(output.wrapped(output.printable(text), "    "))
+            continue
         output.write(f"    {each.path:<{HEAD_WIDTH}} {output.printable(each.shown)}")
         if each.given_by != "computed":
             output.write(output.styled(output.wrapped(f"{each.given_by}: {each.source}", " " * 6), output.DIM))
         if each.set_at:
             output.write(output.styled(output.wrapped(f"set by {each.set_at}", " " * 6), output.DIM))
-    deeper = next((each.path for each in found.inputs if each.given_by == "computed"), None)
-    if deeper:
-        output.write(output.wrapped(f"sim explain {what} '{deeper}'", "  next: "))
 
 
 def _list(record: Record, what: str, *, json: bool) -> None:

@@ -29,6 +29,8 @@ class Keep:
     trace: Path | None = None
     tables: str = "parquet"
     force: bool = False
+    curve: bool = True
+    """Whether the question is asked at other loads too, for the curve of the page."""
 
     def check(self) -> None:
         """Refuse what could not be written, before anything is simulated.
@@ -55,7 +57,7 @@ class Keep:
         """Write what was asked for, and say where it is."""
         if self.out is None and self.html is None and self.trace is None:
             return
-        record = _with_curve(report, scenario).record
+        record = (_with_curve(report, scenario) if self.curve else report).record
         if self.out is not None:
             record.write(self.out, tables=cast("Format", self.tables), force=self.force)
             output.say(f"record: {self.out} (sim report {self.out} -o page.html)")
@@ -74,10 +76,22 @@ class Keep:
 
 def _with_curve(report: Report | RunReport, scenario: Scenario) -> Report | RunReport:
     """Add the curve that answers the question, where the report has none of its own."""
+    from time import process_time
+
     from sim.results.run_report import RunReport
 
-    if isinstance(report, RunReport):
-        return report
-    from sim.study.curve import time_against_devices
+    began_s = process_time()
+    if not isinstance(report, RunReport):
+        from sim.study.curve import time_against_devices
 
-    return replace(report, curve=time_against_devices(scenario, report))
+        return replace(report, curve=time_against_devices(scenario, report))
+    if not any(workload.requests for workload in scenario.workloads):
+        return report
+    from sim.study.rate_curve import latency_against_rate
+
+    curve = latency_against_rate(scenario, report)
+    if curve is None:
+        return report
+    count, took_s = len(curve["given"]) - 1, process_time() - began_s
+    output.say(f"curve: {count} other loads were played for it in {took_s:.1f} s (--no-curve leaves it out)")
+    return replace(report, tables=report.tables | {"curve": curve})

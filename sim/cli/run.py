@@ -39,6 +39,9 @@ def run(
     html: Annotated[Path | None, typer.Option(help="File for one page with everything in it.")] = None,
     trace: Annotated[Path | None, typer.Option(help="File for a timeline that Perfetto opens: run.pftrace.")] = None,
     tables: Annotated[str, typer.Option(help="Form of the tables in the record: parquet, csv or none.")] = "parquet",
+    curve: Annotated[
+        bool, typer.Option("--curve/--no-curve", help="Keep what other loads or other counts of devices would give.")
+    ] = True,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run the policy that the scenario brings (policy.python).")
     ] = False,
@@ -54,7 +57,7 @@ def run(
     from sim.spec.load import load_document, read_scenario
     from sim.study.scenarios import run_scenario
 
-    keep = Keep(out, html, trace, tables, force)
+    keep = Keep(out, html, trace, tables, force, curve)
     keep.check()
     changes = [*(changes or ()), *([] if seed is None else [f"seed={seed}"])]
     document = load_document(scenario, changes)

@@ -7,24 +7,28 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from sim.results.answer import unit as unit_of
-from sim.results.dimensions import STATISTICS, dimension_of, dimension_of_unit, shown
+from sim.results.counted import counted
+from sim.results.dimensions import dimension_of, dimension_of_unit, shown
+from sim.results.extras import has_extra
 from sim.results.formulas import (
     BY_SIMULATION,
     EXPECTED,
     NOT_BY_SIMULATION,
+    OF_SERVICES,
     RUN,
-    SUFFIXES,
     TRAINING,
     UNDISTURBED,
     Formula,
 )
 from sim.results.quantities import assumed, find, quantities
+from sim.results.stored import StoredTables, query
 from sim.results.words import duration
 
 if TYPE_CHECKING:
     from sim.results.record import Record
 
 _OWNED = ("services", "tools", "graphs", "tenants")
+GIVEN = "given in the scenario"
 MOST_BEARING = 24
 """Values of the user that are listed with a figure that a simulation counts."""
 
@@ -64,10 +68,14 @@ class Explanation:
     meaning: str
     formula: str
     computed: float | None
-    """What the formula gives from the inputs; None where it is more than arithmetic."""
+    """What the formula gives from the inputs, or the query from the tables; None where it is more than that."""
     inputs: tuple[Input, ...]
     source: str
     set_at: str
+    sql: str = ""
+    """A query over the tables of the record that gives the value; empty where none does."""
+    rows: int | None = None
+    """Of how many rows the query is, where it was run."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -81,6 +89,8 @@ class Explanation:
             "inputs": [each.to_dict() for each in self.inputs],
             "source": self.source,
             "set_at": self.set_at,
+            "sql": self.sql,
+            "rows": self.rows,
         }
 
 
@@ -121,6 +131,9 @@ def explain(record: Record, name: str) -> Explanation:
         and all(isinstance(number, int | float) for number in numbers)
     ):
         computed = formula.evaluate(*numbers)
+    sql, rows_counted = sql_of(record, path), None
+    if sql and isinstance(record.tables, StoredTables) and has_extra("duckdb"):
+        _, ((computed, rows_counted),) = query(record.tables.folder, sql)
     dimension = dimension_at(record, path)
     return Explanation(
         path,
@@ -133,12 +146,20 @@ def explain(record: Record, name: str) -> Explanation:
         inputs,
         formula.source,
         "",
+        sql,
+        rows_counted,
     )
+
+
+def sql_of(record: Record, path: str) -> str:
+    """Give a query over the tables of the record that gives a figure and the number of rows it is of, if there is."""
+    found = None if record.is_training else counted(record, path)
+    return "" if found is None else found.sql
 
 
 def formula_of(record: Record, path: str) -> tuple[Formula, str]:
     """Give the formula of a figure, and the name that its ? stands for."""
-    table = TRAINING if record.is_training else RUN
+    table = TRAINING if record.is_training else RUN | (OF_SERVICES if _is_of_services(record) else {})
     for pattern, formula in table.items():
         head, mark, tail = pattern.partition("?")
         if not mark and pattern != path:
@@ -165,23 +186,18 @@ def say(value: float, dimension: str) -> str:
 
 
 def _of_a_run(record: Record, path: str) -> Formula:
-    """Say what a figure of services, tasks or jobs means: by the note of its section, or by its name."""
-    parts = path.split(".")
-    statistic = parts[-1] if parts[-1] in STATISTICS else ""
-    stem = parts[-2] if statistic and len(parts) > 1 else parts[-1]
-    over = f"; {statistic} over them" if statistic else ""
-    notes = [
-        str(section["note"])
-        for section in (record.result.get("sections") or {}).values()
-        if section.get("note") and any(stem == name or stem in name for name in section["units"])
-    ]
-    meaning = f"{parts[0]}: {' '.join(parts[1:]).replace('_', ' ')}." if len(parts) > 1 else path.replace("_", " ")
-    for ending, said, text in SUFFIXES:
-        if stem.endswith(ending):
-            return Formula(said, text + over, (), None, " ".join(notes))
-    return Formula(
-        meaning, "as its section defines it" if notes else "counted by the simulation", (), None, " ".join(notes)
-    )
+    """Say what a figure of services, tasks, tools or jobs is, and how it was counted."""
+    head, _, rest = path.partition(".")
+    meaning = f"{head}: {rest.replace('.', ', ').replace('_', ' ')}." if rest else f"{path.replace('_', ' ')}."
+    found = counted(record, path)
+    return Formula(meaning, "counted by the simulation" if found is None else found.rule)
+
+
+def _is_of_services(record: Record) -> bool:
+    """Tell whether services have the cluster to themselves, and no tool costs anything."""
+    paths = [str(row["path"]).split(".") for row in record.result.get("origins") or ()]
+    kinds = {path[2] for path in paths if path[0] == "workloads" and len(path) > 2}  # noqa: PLR2004 - head, place, kind
+    return any(path[0] == "services" for path in paths) and not kinds & {"jobs", "training"}
 
 
 def _is_by_simulation(record: Record) -> bool:
@@ -220,7 +236,7 @@ def _bearing(record: Record, path: str) -> tuple[Input, ...]:
     """Give what the user said of the thing that a figure is about, of the work and of the machine."""
     heads = ("cluster", "workloads", "policy", *(f"{kind}.{path.split('.', maxsplit=1)[0]}" for kind in _OWNED))
     return tuple(
-        Input(row["path"], row["text"], row["text"], "user", "given in the scenario", row["where"])
+        Input(row["path"], row["text"], row["text"], "user", GIVEN, row["where"])
         for row in record.result.get("origins") or ()
         if row["given_by"] == "user" and row["path"].startswith(heads)
     )[:MOST_BEARING]

@@ -25,3 +25,10 @@ def load_extra(module: str, what: str) -> ModuleType:
         return import_module(module)
     except ImportError:
         raise UsageError(f"{what} needs the library {module}", mend=MISSING_EXTRA) from None
+
+
+def has_extra(module: str) -> bool:
+    """Tell whether a library of an extra is installed, without loading it."""
+    from importlib.util import find_spec  # noqa: PLC0415 - beside its only use
+
+    return find_spec(module) is not None

@@ -68,6 +68,12 @@ _INTERRUPTED = (
     *USEFUL, "plan.checkpoint_interval_s", "plan.checkpoint_write_s", "cluster.failure_rate", "plan.active_devices",
 )  # fmt: skip
 
+_BITS16 = Formula("The same operations, each weighted with its bits.", "operations x bits / 16, summed over precisions")
+_DEVICE_TIME16 = Formula(
+    "What the chip could have done at 16 bit in the same time.",
+    "operations x dense 16-bit peak / dense peak of their precision, summed over precisions",
+)
+
 TRAINING: dict[str, Formula] = {
     EXPECTED: Formula(
         "Mean time of the run over all its possible interruptions.",
@@ -182,6 +188,8 @@ TRAINING: dict[str, Formula] = {
         "hardware operations x (1 + stepping redone / (steps x step time))",
         ("flop.hardware.operations", *_INTERRUPTED),
     ),
+    "flop.?.bits16": _BITS16,
+    "flop.?.device_time16": _DEVICE_TIME16,
     "energy_j": Formula(
         "Energy at the meter.",
         "board power x node factor x PUE x devices x expected time",
@@ -338,20 +346,17 @@ RUN: dict[str, Formula] = {
     "flop.?.operations": Formula(
         "Operations of the run by purpose; a multiply-add is two.", "counted as they were executed"
     ),
+    "flop.?.bits16": _BITS16,
+    "flop.?.device_time16": _DEVICE_TIME16,
+    "devices": Formula("Devices of the cluster.", "as the scenario gives them"),
 }
 
-SUFFIXES: tuple[tuple[str, str, str], ...] = (
-    ("ttft_s", "Time to first token.", "first token - arrival, of each finished request"),
-    (
-        "tpot_s",
-        "Time per output token after the first.",
-        "(finish - first token) / (output tokens - 1), of each request",
+OF_SERVICES: dict[str, Formula] = {
+    "energy_j": Formula(
+        "Energy at the meter.", "sum over the services", ("*.energy_j",), lambda *energies: math.fsum(energies)
     ),
-    ("e2e_s", "Time of a whole request.", "finish - arrival, of each finished request"),
-    ("queue_s", "Time in the queue.", "start - submission"),
-    ("latency_s", "Time of a whole task.", "end - arrival, of each task"),
-    ("goodput_per_s", "Requests a second that met every limit.", "requests within their limits / time"),
-    ("solved_share", "Share of tasks that were solved.", "solved tasks / tasks"),
-    ("tokens_per_s", "Rate of tokens.", "tokens / time"),
-)
-"""What figures of a run mean, by how their names end before the statistic."""
+    "cost_usd": Formula(
+        "Rent of all devices.", "sum over the services", ("*.cost_usd",), lambda *costs: math.fsum(costs)
+    ),
+}
+"""Totals where services have the cluster to themselves."""

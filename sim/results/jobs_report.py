@@ -12,8 +12,6 @@ from sim.results.jobs import JobFigures, figures, jain, over_time
 from sim.results.run_report import Column, Section, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from sim.engine.cluster.recording import ClusterRecording
@@ -82,7 +80,7 @@ def tables(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
     by_row["finish_time_fairness"][done.rows] = done.finish_time
     outcomes = np.array(["waiting", "finished", "rejected"], dtype=object)
     kinds = np.array(recording.kinds, dtype=object)
-    return {
+    return _heat(recording) | {
         "jobs": {
             "number": np.array([job.number for job in jobs], dtype=np.int64),
             "name": np.array([job.name for job in jobs], dtype=object),
@@ -114,7 +112,6 @@ def tables(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
             "kind": np.array([kind for _, kind, _ in recording.events], dtype=object),
             "detail": np.array([detail for _, _, detail in recording.events], dtype=object),
         },
-        "accounts": _accounts(recording.accounts.device_seconds),
     }
 
 
@@ -125,10 +122,18 @@ def parts(recording: ClusterRecording) -> tuple[tuple[str, float], ...]:
     return tuple((name, accounts[name] / recording.capacity) for name in largest_first)
 
 
-def _accounts(device_seconds: Mapping[str, float]) -> dict[str, NDArray[Any]]:
+def _heat(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
+    """Give how full each part of the cluster was over time, part by part; nothing where devices have no place."""
+    held = recording.held
+    if held is None:
+        return {}
+    count = len(held.time_s)
     return {
-        "account": np.array(list(device_seconds), dtype=object),
-        "device_seconds": np.array(list(device_seconds.values()), dtype=np.float64),
+        "heat": {
+            "row": np.repeat(np.array(held.parts, dtype=object), count),
+            "time_s": np.tile(held.time_s, len(held.parts)),
+            "value": held.share.T.reshape(-1),
+        }
     }
 
 

@@ -17,7 +17,7 @@ from sim.results.charts.gallery import charts
 from sim.results.charts.parts import waterfall
 from sim.results.charts.spread import interval
 from sim.results.dimensions import dimension_of, dimension_of_unit, shown
-from sim.results.explain import dimension_at
+from sim.results.explain import dimension_at, formula_of
 from sim.results.extras import load_extra
 from sim.results.words import amount, duration
 from sim.units import show
@@ -116,10 +116,10 @@ def _parts(record: Record) -> Iterator[Part]:
     candidates = [
         Part("time", "Where the device time goes", some("waterfall")),
         Part("targets", "Targets", tables=_maybe(_targets(record))),
-        Part("results", "Results", tables=tables + _maybe(_values(record))),
         Part("curve", "The answer against what it depends on", some("curve", "solved")),
+        Part("results", "Results", tables=tables + _maybe(_values(record))),
         Part("timeline", "The cluster over time", some("time", "jobs")),
-        Part("heat", "How busy each part was", some("heat")),
+        Part("heat", "How full each part was", some("heat")),
         Part("latency", "Latency", some("latency")),
         Part("path", "Critical path", some("path")),
         Part("levers", "What would change the answer most", some("levers")),
@@ -161,14 +161,14 @@ def _figures(record: Record) -> Iterator[tuple[str, str]]:
     """Give the few figures that stand at the head."""
     result = record.result
     if record.is_training:
-        yield "expected", duration(float(result["answer"]["wall_clock_s"]["expected"]))
+        yield "expected", shown(float(result["answer"]["wall_clock_s"]["expected"]), "second")
         yield "device-hours", amount(float(result["answer"]["device_hours"]))
         use = result["utilization"]
         yield "MFU of the run", f"{use['mfu_run']:.1%}"
         yield "MFU of a step", f"{use['mfu_step']:.1%}"
         yield "productive time", f"{use['ettr']:.1%}"
     else:
-        yield "simulated", duration(float(result.get("wall_clock_s") or 0.0))
+        yield "simulated", shown(float(result.get("wall_clock_s") or 0.0), "second")
         if result.get("devices"):
             yield "devices", f"{result['devices']:,}"
         for name, tokens in (result.get("tokens") or {}).items():
@@ -202,8 +202,18 @@ def _section(shape: dict[str, Any], section: dict[str, Any]) -> PageTable:
 def _values(record: Record) -> PageTable | None:
     values = record.result.get("values") or {}
     order = [name for name, _ in (record.result.get("shown") or {}).get("values") or ()] or list(values)
-    rows = tuple((Cell(name, name), _cell(values[name]["value"], dimension_at(record, name))) for name in order)
-    return PageTable("values", "Every figure", (("figure", False), ("value", True)), rows)
+    rows = tuple(
+        (Cell(name, name), _cell(values[name]["value"], dimension_at(record, name)), _counted(record, name))
+        for name in order
+    )
+    heads = (("figure", False), ("value", True), ("how it is counted", False))
+    note = "sim explain DIR FIGURE gives the query that counts it again from the tables of the record."
+    return PageTable("values", "Every figure", heads, rows, note)
+
+
+def _counted(record: Record, name: str) -> Cell:
+    rule = formula_of(record, name)[0].text
+    return Cell(rule, rule)
 
 
 def _targets(record: Record) -> PageTable | None:

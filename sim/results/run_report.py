@@ -112,6 +112,14 @@ class RunReport(Views):
         return {name: seconds / self.wall_clock_s for name, seconds in self.parts} if self.wall_clock_s else {}
 
     @property
+    def accounts(self) -> dict[str, Any]:
+        """Give the table of accounts: device-seconds of the whole cluster."""
+        return {
+            "account": tuple(name for name, _ in self.parts),
+            "device_seconds": tuple(seconds * self.devices for _, seconds in self.parts),
+        }
+
+    @property
     def missed(self) -> bool:
         """Whether a target of the scenario was missed."""
         return any(not target.met for target in self.targets)

@@ -251,13 +251,16 @@ def tables(every: Sequence[Served]) -> dict[str, dict[str, NDArray[Any]]]:
             columns["status"] = np.array(STATUSES)[columns["status"]]
             columns["tenant"] = np.array(served.recording.tenants or ("",))[columns["tenant"]]
             columns["service"] = np.full(len(rows), served.name)
+            columns["workload"] = served.fold.labels(rows)
             columns["counted"] = served.fold.measured(rows)
+            columns["met"] = served.fold.met(rows)
             _append(found, "requests", columns)
         time = served.recording.timeline
         starts = np.arange(len(time.flop)) * time.bin_s
         curves = {
             "time_s": starts,
             "service": np.full(len(starts), served.name),
+            "busy_s": time.busy_s,
             "running": time.running / time.bin_s,
             "waiting": time.waiting / time.bin_s,
             "kv_use": time.kv_blocks / (time.bin_s * served.recording.kv_blocks),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -145,6 +145,7 @@ class ServiceFold:
         self.total = 0
         self._chunks: list[RequestColumns] | None = []
         self._keep = keep
+        self._names = {index: workload.label for index, workload in workloads.items()}
         size = max(workloads, default=0) + 2
         self._from_s, self._limits_s = np.zeros(size), np.full((3, size), math.inf)
         self._limited = np.zeros(size, dtype=np.bool_)
@@ -163,8 +164,7 @@ class ServiceFold:
             self._chunks = self._chunks if self.total <= self._keep else None
         workload = self._workloads(rows)
         measured = self.measured(rows)
-        limited = self._limited[workload]
-        good = limited & (rows.status == FINISHED) & self._meets(rows, self._limits_s[:, workload])
+        limited, good = self._judged(rows)
         self.whole.add(rows, measured, good, limited)
         for index, group in self.by_workload.items():
             if group is self.whole:
@@ -176,6 +176,24 @@ class ServiceFold:
     def measured(self, rows: RequestColumns) -> Booleans:
         """Tell which requests count: those that arrived after the warm-up of their workload."""
         return np.asarray(rows.arrival_s >= self._from_s[self._workloads(rows)], dtype=np.bool_)
+
+    def met(self, rows: RequestColumns) -> NDArray[np.int8]:
+        """Give 1 for requests that met every limit, 0 for those that did not, -1 for those that have none."""
+        limited, good = self._judged(rows)
+        return np.where(limited, good, -1).astype(np.int8)
+
+    def labels(self, rows: RequestColumns) -> NDArray[Any]:
+        """Give the name of the workload of each request; none for those that graphs send."""
+        names = np.full(len(self._from_s), "", dtype=object)
+        for index, label in self._names.items():
+            names[index] = label
+        return np.asarray(names[self._workloads(rows)])
+
+    def _judged(self, rows: RequestColumns) -> tuple[Booleans, Booleans]:
+        """Tell which requests have limits, and which of them met every one."""
+        workload = self._workloads(rows)
+        limited = self._limited[workload]
+        return limited, limited & (rows.status == FINISHED) & self._meets(rows, self._limits_s[:, workload])
 
     def _workloads(self, rows: RequestColumns) -> NDArray[np.int64]:
         # Requests of graphs have numbers of their own, beyond those of the workloads.

@@ -22,6 +22,7 @@ class StoredTables(Mapping[str, Table]):
 
     def __init__(self, folder: Path) -> None:
         """Look which tables there are."""
+        self.folder = folder
         files = sorted(folder.glob("*.parquet")) + sorted(folder.glob("*.csv")) if folder.is_dir() else []
         self._files = {file.stem: file for file in reversed(files)}
         self._read: dict[str, Table] = {}

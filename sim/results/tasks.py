@@ -15,6 +15,7 @@ import numpy as np
 from sim.engine.graph.recording import UNKNOWN_OUTCOME
 from sim.engine.graph.state import STATE_NAMES
 from sim.plan.graph import CALL, KIND_NAMES, TOOL
+from sim.results.counted_rules import HUMAN_TOKENS_PER_S
 from sim.results.run_report import Value
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-HUMAN_TOKENS_PER_S = 7.0
-"""Pace at which people think in words, as the source text of scenarios/essay has it."""
 SHARES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 CURVE_POINTS = 10
 MOST_CALLS_TOLD = 500_000

@@ -8,8 +8,9 @@ import numpy as np
 
 from sim.engine.graph.recording import UNKNOWN_OUTCOME
 from sim.plan.graph import KIND_NAMES
+from sim.results.counted_rules import HUMAN_TOKENS_PER_S
 from sim.results.run_report import Column, Section
-from sim.results.tasks import HUMAN_TOKENS_PER_S, median_task, solved_curve, timeline
+from sim.results.tasks import median_task, solved_curve, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,8 +22,14 @@ _TOGETHER = {
     "asked_devices": ("asked", "held and asked for"),
 }
 """Columns that stand in one picture, as its lines."""
+_NOT_DRAWN = ("end_s", "busy_s")
+"""Columns of a table over time that are there to be counted with."""
 _GROUPS = ("service", "pool", "tool", "tenant", "of", "name", "graph")
 """Columns of a table over time that say whose line it is."""
+
+
+_EXECUTED = ("prefill_flop", "decode_flop", "wasted_flop")
+"""What a task took in all: prompts, answers, and what was given up."""
 
 
 def series(record: Record) -> dict[str, Any] | None:
@@ -64,7 +70,7 @@ def jobs(record: Record) -> dict[str, Any] | None:
 
 
 def tasks(record: Record) -> dict[str, Any] | None:
-    """Give the table of tasks with the time of each from its arrival to its end."""
+    """Give the table of tasks with the time of each from its arrival to its end, and all the arithmetic it took."""
     table = record.tables.get("tasks")
     if table is None:
         return None
@@ -72,6 +78,8 @@ def tasks(record: Record) -> dict[str, Any] | None:
     end = next((name for name in ("finish_s", "end_s") if name in table), None)
     if "latency_s" not in found and end is not None and "arrival_s" in table:
         found["latency_s"] = np.asarray(table[end], dtype=np.float64) - np.asarray(table["arrival_s"], dtype=np.float64)
+    if set(_EXECUTED) <= set(found):
+        found["executed_flop"] = sum(np.asarray(found[name], dtype=np.float64) for name in _EXECUTED)
     if "graph" not in found and "workload" in table:
         found["graph"] = table["workload"]
     return found
@@ -221,7 +229,7 @@ def _lines(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
     groups = _texts(table[by]) if by is not None else np.full(len(times), "", dtype=object)
     for name in table:
         values = np.asarray(table[name])
-        if name in (clock, "end_s", by) or values.dtype.kind not in "fiub":
+        if name in (clock, by, *_NOT_DRAWN) or values.dtype.kind not in "fiub":
             continue
         if name in _TOGETHER:
             yield _TOGETHER[name][0], _TOGETHER[name][1], times, values.astype(np.float64)

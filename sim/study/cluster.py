@@ -18,6 +18,7 @@ from sim.engine.world import World
 from sim.errors import InfeasibleError, ScenarioError, UsageError
 from sim.plan.placement import ClusterMap, pool_of_cluster
 from sim.plan.placement import Pool as PlacedPool
+from sim.plan.placement_held import HeldOverTime
 from sim.plan.placement_measure import FragmentationOverTime
 from sim.plan.resolve import ResolvedCluster, resolve_cluster
 from sim.plan.routes import nested_of, traffic_of
@@ -75,11 +76,15 @@ def play(prepared: Prepared, seed: int) -> ClusterRecording:
     network = _network(prepared)
     scheduler = Scheduler(world, prepared.pools, prepared.workload, prepared.policy, prepared.rules, places, network)
     meter = None if places is None else _meter(places, scheduler)
+    held = None if places is None else HeldOverTime(places.state, lambda: scheduler.now_s)
     scheduler.begin()
     world.run_until(scheduler.has_finished)
     if meter is not None:
         meter.settle()
-    return replace(scheduler.record(), fragmentation=None if meter is None else meter.share)
+    if held is not None:
+        held.settle()
+    share, samples = None if meter is None else meter.share, None if held is None else held.samples
+    return replace(scheduler.record(), fragmentation=share, held=samples)
 
 
 def prepare_cluster(scenario: Scenario, *, allow_code: bool = False) -> Prepared:

@@ -56,7 +56,8 @@ def run_scenario(
     played = (play(scenario.model_copy(update={"seed": scenario.seed + offset})) for offset in range(seeds))
     report = gather(list(played))
     judged = judge(scenario.targets, {**report.values, **report.unmeasured})
-    return replace(report, targets=judged, origins=said, scenario_text=text)
+    tables = report.tables | {"accounts": report.accounts}
+    return replace(report, tables=tables, targets=judged, origins=said, scenario_text=text)
 
 
 def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenario], RunReport]:

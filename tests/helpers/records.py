@@ -64,6 +64,9 @@ def everything(requests: int = 2000, name: str = "all kinds of content") -> Reco
         "curve": {
             "rate_per_s": np.array([1.0, 2, 4, 8]),
             "ttft_s_p99": np.array([0.2, 0.25, 0.5, 4.0]),
+            "requests": np.array([500, 1000, 2000, 2000]),
+            "growing": np.array([0, 0, 0, 1]),
+            "seed": np.zeros(4),
             "given": np.array([False, False, True, False]),
         },
         "events": {"time_s": [1.0, 2.0], "kind": ["failure", "repair"], "detail": ["node 3", "node 3"]},
@@ -113,7 +116,7 @@ def _result(name: str, requests: int, end_s: float) -> dict[str, Any]:
         "assumptions": [{"path": "services.chat.model", "value": name, "unit": "", "source": name, "given_by": "user"}],
         "next": [],
         "provenance": {"seed": 0, "version": "0"},
-        "origins": [],
+        "origins": [{"path": "services.chat.model", "text": name, "given_by": "user", "where": "chat.yaml:1:1"}],
     }
 
 

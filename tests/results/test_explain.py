@@ -91,8 +91,8 @@ def test_an_unknown_figure_offers_what_is_near() -> None:
 
 def test_figures_of_services_are_explained_by_their_names() -> None:
     found = explain(everything(50), "chat.ttft_s.p99")
-    assert found.formula.startswith("first token - arrival")
-    assert "p99" in found.formula
+    assert found.formula.startswith("99th percentile of first token - arrival")
+    assert "after the warm-up" in found.formula
     assert found.shown == "800 ms"
     assert explain(everything(50), "utilization.x" if False else "parts.decode").value == 2000.0
 

@@ -14,7 +14,7 @@ from tests.helpers.browser import opened
 from tests.helpers.records import everything, training_record
 
 ORDER = (
-    "time", "targets", "results", "curve", "timeline", "heat", "latency", "path", "levers", "accounts", "thresholds",
+    "time", "targets", "curve", "results", "timeline", "heat", "latency", "path", "levers", "accounts", "thresholds",
     "plan", "events", "assumptions", "scenario",
 )  # fmt: skip
 MAX_BYTES = 3_000_000

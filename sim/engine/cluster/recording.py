@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sim.engine.cluster.job import Workload
     from sim.engine.ledger import Accounts
+    from sim.plan.placement_held import HeldSamples
 
 FINISHED, REJECTED = 1, 2
 """Outcome of a job; 0 is none yet."""
@@ -58,3 +59,5 @@ class ClusterRecording:
     world_events: int
     fragmentation: float | None = None
     """Part of the free device-seconds that the mean job could not use; none where devices have no place."""
+    held: HeldSamples | None = None
+    """How full each part of the cluster was over time; none where devices have no place."""

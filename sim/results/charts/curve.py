@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim.results.charts.chart import Chart
 from sim.results.charts.drawing import NARROW, Axis, Drawing, scale, tick_text
+from sim.results.charts.over_time import legend, legend_rows
 from sim.results.charts.parts import CYCLE
 from sim.results.dimensions import STATISTICS, dimension_of, shown
 from sim.results.words import amount
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from sim.results.record import Record
@@ -26,7 +29,10 @@ WORDS = {
     "tpot": "time per output token",
     "e2e": "time of a request",
     "solved": "solved share",
+    "rate": "requests a second",
 }
+ABOUT = ("given", "requests", "seed", "growing")
+"""Columns that say what a point is; the others are lines."""
 BOTTOM, TOP, RIGHT = 224.0, 12.0, 24.0
 FROM_HERE_LOG = 8
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
@@ -38,29 +44,48 @@ def curve(record: Record) -> Chart | None:
     if table is None:
         return None
     across, *rest = [str(name) for name in table]
-    columns = {name: np.asarray(table[name], dtype=np.float64) for name in (across, *rest) if name != "given"}
+    columns = {name: np.asarray(table[name], dtype=np.float64) for name in (across, *rest) if name not in ABOUT}
     x, lines = columns.pop(across), columns
     positive = np.concatenate([each[np.isfinite(each) & (each > 0)] for each in lines.values()] or [x[:0]])
     if len(x) < 2 or not len(positive) or not (x > 0).all():
         return None
     given = np.asarray(table["given"], dtype=bool) if "given" in table else np.zeros(len(x), dtype=bool)
     drawn = _Curve(across, x, lines, positive, given)
-    note = (
-        "The same run on other numbers of devices; the layout is searched anew at each." if record.is_training else ""
-    )
+    searched = "The same run on other numbers of devices; the layout is searched anew at each."
+    note = searched if record.is_training else _played(table, x, given)
     return Chart("curve", drawn.title, drawn.draw, drawn.label, note)
+
+
+def _played(table: Mapping[str, Any], x: Numbers, given: NDArray[np.bool_]) -> str:
+    """Say how the points of a played curve came about."""
+    if "requests" not in table or "seed" not in table or given.all():
+        return ""
+    counts = np.asarray(table["requests"], dtype=np.float64)
+    least, most = float(counts[~given].min()), float(counts[~given].max())
+    note = (
+        f"Each point is played: the same scenario at another load, seed {int(table['seed'][0])}, {least:,.0f} to "
+        f"{most:,.0f} requests each; this run has {counts[given][0]:,.0f}."
+    )
+    growing = x[np.asarray(table["growing"], dtype=bool)]
+    if len(growing):
+        note += (
+            f" From {amount(float(growing.min()))} on more come than are answered: waits grow for as long as it lasts."
+        )
+    return note
 
 
 def words_of(name: str) -> str:
     """Say what a column holds, without its unit.
 
     >>> words_of("ttft_s_p99"), words_of("rate_per_s"), words_of("devices")
-    ('time to first token, p99', 'rate', 'devices')
+    ('time to first token, p99', 'requests a second', 'devices')
     """
+    service, _, name = name.rpartition(".")
     stem, _, statistic = name.rpartition("_") if name.rpartition("_")[2] in STATISTICS else (name, "", "")
     for ending in ("_per_s", "_bytes", "_share", "_usd", "_flop", "_s", "_w", "_j"):
         stem = stem.removesuffix(ending)
     said = WORDS.get(stem, stem.replace("_", " "))
+    said = f"{service}: {said}" if service else said
     return f"{said}, {statistic}" if statistic else said
 
 
@@ -84,8 +109,14 @@ class _Curve:
         return [name for name in found if name.endswith(("p10", "p90"))]
 
     @property
+    def named(self) -> list[str]:
+        """The lines that are no interval."""
+        return [name for name in self.lines if name not in self.band]
+
+    @property
     def title(self) -> str:
-        what = words_of(self.base)
+        latencies = [name for name in self.named if dimension_of(name) == "second"]
+        what = words_of(self.base) if len(latencies) < 2 else "latency"
         return f"{what[:1].upper()}{what[1:]} against {words_of(self.across)}"
 
     @property
@@ -95,7 +126,9 @@ class _Curve:
 
     def draw(self, width: float) -> Drawing:
         left = 54.0 if width <= NARROW else 66.0
-        drawing = Drawing(width, 270)
+        fills = {words_of(name): CYCLE[place % len(CYCLE)] for place, name in enumerate(self.named)}
+        rows = legend_rows(list(fills), width) if len(fills) > 1 else 0
+        drawing = Drawing(width, 270 + 20 * rows)
         size, unit = scale(dimension_of(self.base), float(np.median(self.positive)))
         x_size, x_unit = scale(dimension_of(self.across), float(self.x.max()))
         lowest, highest = float(self.positive.min()) / size, float(self.positive.max()) / size
@@ -106,12 +139,15 @@ class _Curve:
         )  # fmt: skip
         up = Axis(lowest * 0.9 if is_log else 0.0, highest * 1.06, BOTTOM, TOP, is_log=is_log)
         _axes(drawing, across, up, unit)
-        words = f"{words_of(self.across)}{f' ({x_unit})' if x_unit else ''}"
+        # The words of a rate say its unit.
+        words = f"{words_of(self.across)}{f' ({x_unit})' if x_unit and x_unit != '/s' else ''}"
         drawing.text((left + width) / 2, 262, words, size=11.5, fill="dim", anchor="middle")
         places = [across.at(float(each) / x_size) for each in self.x]
         self._band(drawing, places, up, size)
-        for place, name in enumerate(name for name in self.lines if name not in self.band):
-            self._line(drawing, name, CYCLE[place % len(CYCLE)], places, up, size)
+        for name in self.named:
+            self._line(drawing, name, fills[words_of(name)], places, up, size)
+        if rows:
+            legend(drawing, list(fills.items()), 274, width)
         for place in np.flatnonzero(self.given).tolist():
             self._given(drawing, places[place], up.at(float(self.lines[self.base][place]) / size), place)
         return drawing
@@ -131,9 +167,6 @@ class _Curve:
         for (x, y), place in zip(points, kept, strict=True):
             said = f"{amount(float(self.x[place]))}: {shown(values[place], dimension_of(name))}"
             drawing.dot(x, y, fill, 3, said)
-        if len(self.lines) - len(self.band) > 1 and points:
-            x, y = points[-1]
-            drawing.text(x - 4, y - 8, words_of(name), size=10.5, fill="dim", anchor="end", halo=True)
 
     def _given(self, drawing: Drawing, x: float, y: float, place: int) -> None:
         drawing.dot(x, y, "c5", 6.5, "this run")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sim.errors import UsageError
 from sim.results.charts.critical_path import critical_path
 from sim.results.charts.curve import curve
+from sim.results.charts.heat import heat
 from sim.results.charts.job_bars import jobs
-from sim.results.charts.over_time import heat, timelines
+from sim.results.charts.over_time import timelines
 from sim.results.charts.parts import energy, flop, levers, waterfall
 from sim.results.charts.spread import interval, latencies
 from sim.results.charts.tasks import path_sums, solved

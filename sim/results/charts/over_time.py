@@ -1,10 +1,7 @@
-"""Pictures over simulated time: use of the cluster, queues and batches, jobs, and how busy each pod was."""
+"""Pictures over simulated time: use of the cluster, queues and batches."""
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +9,7 @@ import numpy as np
 
 from sim.results import tidy
 from sim.results.charts.chart import Chart
-from sim.results.charts.drawing import NARROW, Axis, Drawing, number, scale, shortened, tick_text, ticks
+from sim.results.charts.drawing import NARROW, Axis, Drawing, scale, shortened, tick_text, ticks
 from sim.results.charts.parts import CYCLE, account_colour
 from sim.results.dimensions import dimension_of
 from sim.results.words import amount, duration
@@ -30,7 +27,6 @@ BINS = 240
 """Points of a line over time."""
 MOST_LINES = 10
 """Lines of one picture; the smallest are drawn as one, "other"."""
-MOST_ROWS = 64
 TITLES = {
     "devices": "What the devices were doing",
     "flop": "Arithmetic done",
@@ -59,7 +55,7 @@ def timelines(record: Record) -> list[Chart]:
     table = tidy.series(record)
     if table is None:
         return []
-    charts, lines = _texts(table["chart"]), _texts(table["line"])
+    charts, lines = texts(table["chart"]), texts(table["line"])
     times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
     end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(times.max()))
     if record.is_training:
@@ -94,47 +90,6 @@ def binned_steps(times: Numbers, values: Numbers, end_s: float, bins: int = BINS
     return np.asarray(np.diff(np.interp(edges, known, integral)) / (end_s / bins))
 
 
-def heat(record: Record) -> Chart | None:
-    """Draw how busy each row (pod, node, replica) was over time."""
-    table = record.tables.get("heat")
-    if table is None or not len(table["time_s"]):
-        return None
-    rows = _texts(table["row"])
-    times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
-    end_s = max(float(record.result.get("wall_clock_s") or 0.0), float(times.max()))
-    names = list(dict.fromkeys(rows.tolist()))
-    matrix = np.array([binned_steps(times[rows == name], values[rows == name], end_s, BINS) for name in names])
-    note = "Share of each stretch of time in which it was busy; darker is busier."
-    if len(names) > MOST_ROWS:
-        group = -(-len(names) // MOST_ROWS)
-        note += f" Each line is the mean of {group} of {len(names):,} rows."
-        cuts = range(0, len(names), group)
-        matrix = np.array([matrix[cut : cut + group].mean(axis=0) for cut in cuts])
-        names = [f"{names[cut]} …" if group > 1 else names[cut] for cut in cuts]
-    image = _png(np.clip(matrix, 0, 1))
-
-    def draw(width: float) -> Drawing:
-        left = 70.0 if width <= NARROW else 150.0
-        row = 14.0 if len(names) <= 24 else 8.0
-        drawing = Drawing(width, row * len(names) + 26)
-        drawing.plot = (left, width - 8, 0, row * len(names))
-        drawing.parts.append(
-            f'<image x="{number(left)}" y="0" width="{number(width - 8 - left)}" height="{number(row * len(names))}" '
-            f'preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{image}"/>'
-        )
-        step = max(1, round(14 / row))
-        for place in range(0, len(names), step):
-            text = shortened(names[place], 11 if width <= NARROW else 24)
-            drawing.text(left - 6, row * place + min(row, 12), text, size=10, fill="dim", anchor="end")
-        time_axis(drawing, end_s, left, width - 8, row * len(names))
-        return drawing
-
-    label = f"How busy each of {len(names)} rows was over {duration(end_s)}; mean {float(matrix.mean()):.0%}"
-    return Chart(
-        "heat", "How busy each part was", draw, label, note, _cursor(end_s, {"mean": matrix.mean(axis=0)}, "fraction")
-    )
-
-
 def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
     dimension = DIMENSIONS_OF.get(name) or dimension_of(name)
     stacked = name in STACKED
@@ -147,7 +102,7 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
 
     def draw(width: float) -> Drawing:
         height = 200.0 if name == "devices" else 104.0
-        head = 20.0 * _legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
+        head = 20.0 * legend_rows(list(lines), width) if len(lines) > 1 or stacked else 0.0
         left = 44.0 if width <= NARROW else 58.0
         drawing = Drawing(width, height + head + 26)
         drawing.plot = (left, width - 8, head + 8, head + height)
@@ -188,7 +143,7 @@ def _timeline(name: str, lines: dict[str, Numbers], end_s: float) -> Chart:
         draw,
         f"{title} over {duration(end_s)}; means: {means}",
         "",
-        _cursor(end_s, lines, dimension),
+        cursor(end_s, lines, dimension),
     )
 
 
@@ -224,7 +179,8 @@ def _fewest(lines: dict[str, Numbers]) -> dict[str, Numbers]:
     return kept | {f"other ({len(rest)})": np.sum(rest, axis=0)}
 
 
-def _cursor(end_s: float, lines: Mapping[str, Numbers], dimension: str) -> dict[str, Any]:
+def cursor(end_s: float, lines: Mapping[str, Numbers], dimension: str) -> dict[str, Any]:
+    """Give the values that a cursor over a picture tells."""
     largest = max((float(values.max()) for values in lines.values()), default=1.0)
     size, unit = scale(dimension, largest or 1.0)
     shown = {name: [float(f"{value / size:.4g}") for value in values.tolist()] for name, values in lines.items()}
@@ -245,7 +201,8 @@ def time_axis(drawing: Drawing, end_s: float, left: float, right: float, y: floa
         drawing.text(x, y + 17, text, size=10.5, fill="dim", anchor=anchor)
 
 
-def _legend_rows(names: list[str], width: float) -> int:
+def legend_rows(names: list[str], width: float) -> int:
+    """Count the rows that a legend takes."""
     x, rows = 0.0, 1
     for name in names:
         length = 24 + 6.4 * len(shortened(name, 34))
@@ -268,21 +225,6 @@ def legend(drawing: Drawing, entries: list[tuple[str, str]], y: float, width: fl
         x += length
 
 
-def _texts(values: Any) -> NDArray[Any]:  # noqa: ANN401 - a column of texts
+def texts(values: Any) -> NDArray[Any]:  # noqa: ANN401 - a column of texts
+    """Give a column as texts."""
     return np.array([str(value) for value in values], dtype=object)
-
-
-def _png(matrix: Numbers) -> str:
-    """Give a matrix of shares as a picture in base64: one colour whose opacity is the share suits any background."""
-    height, width = matrix.shape
-    pixels = np.zeros((height, width, 4), dtype=np.uint8)
-    pixels[..., :3] = (0x1F, 0x83, 0xC4)
-    pixels[..., 3] = np.round(20 + 235 * matrix).astype(np.uint8)
-    raw = b"".join(b"\0" + line.tobytes() for line in pixels)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
-    return base64.b64encode(whole).decode()

@@ -15,7 +15,7 @@ from sim.results.dimensions import shown
 if TYPE_CHECKING:
     from sim.results.record import Record
 
-FLOP_COLUMNS = ("flop16", "flop")
+FLOP_COLUMNS = ("executed_flop", "flop")
 MOST_POINTS = 300
 PATH = {
     "path_model_s": "model calls",
@@ -55,6 +55,9 @@ def solved(record: Record) -> Chart | None:
         drawing.path(
             [(across.at(float(amounts[each])), up.at(float(shares[each]))) for each in kept], "c0", title="solved"
         )
+        drawing.dot(across.at(float(amounts[-1])), up.at(float(shares[-1])), "c5", 6.5, "this run")
+        said = f"this run: {shares[-1]:.1%} solved, {shown(float(amounts.mean()), 'flop')} a task on average"
+        drawing.text(width - 24, up.at(float(shares[-1])) + 24, said, size=12, anchor="end", bold=True, halo=True)
         return drawing
 
     label = (

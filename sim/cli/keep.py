@@ -76,11 +76,8 @@ class Keep:
 
 def _with_curve(report: Report | RunReport, scenario: Scenario) -> Report | RunReport:
     """Add the curve that answers the question, where the report has none of its own."""
-    from time import process_time
-
     from sim.results.run_report import RunReport
 
-    began_s = process_time()
     if not isinstance(report, RunReport):
         from sim.study.curve import time_against_devices
 
@@ -92,6 +89,5 @@ def _with_curve(report: Report | RunReport, scenario: Scenario) -> Report | RunR
     curve = latency_against_rate(scenario, report)
     if curve is None:
         return report
-    count, took_s = len(curve["given"]) - 1, process_time() - began_s
-    output.say(f"curve: {count} other loads were played for it in {took_s:.1f} s (--no-curve leaves it out)")
+    output.say(f"curve: {len(curve['given']) - 1} other loads were played for it (--no-curve leaves it out)")
     return replace(report, tables=report.tables | {"curve": curve})

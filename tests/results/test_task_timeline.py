@@ -14,7 +14,6 @@ TABLES = {
     "tasks": {
         "serial": np.array([0, 1]),
         "number": np.array([0, 1]),
-        "serial": np.array([0, 1]),
         "arrival_s": np.array([1.0, 5.0]),
         "finish_s": np.array([11.0, 6.0]),
         "solved": np.array([1, 0]),

@@ -34,7 +34,7 @@ def check(
     if not loaded.is_one_training:
         _check_shared(loaded, json=json, allow_code=allow_code)
         return
-    prepared = prepare(loaded.cluster, loaded.training)
+    prepared = prepare(loaded.one_cluster, loaded.training)
     prepared.expected()  # refuses a run that would never end
     if json:
         from sim.results.answer import unit

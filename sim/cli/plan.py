@@ -117,7 +117,7 @@ def asked(
     from sim.study.question_scenario import build_scenario
 
     scenario = build_scenario(on, None, {"model": model} | _usual(model) | given, flags=True)
-    return scenario.cluster, scenario.training
+    return scenario.one_cluster, scenario.training
 
 
 def precisions(text: str | None) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def _from_file(file: str, given: dict[str, str], changes: list[str]) -> tuple[st
 
     changes = [*changes, *(f"{OPTIONS[name].path}={value}" for name, value in given.items())]
     loaded = read_scenario(load_document(Path(file), changes))
-    return loaded.cluster, loaded.training
+    return loaded.one_cluster, loaded.training
 
 
 def _usual(model: str) -> dict[str, str]:

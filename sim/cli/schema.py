@@ -51,6 +51,7 @@ def _scenario() -> dict[str, Any]:
 
     found = Scenario.model_json_schema()
     found["properties"] |= {key: {"description": "Reserved: not built yet."} for key in NOT_YET}
+    found["oneOf"] = [{"required": ["cluster"]}, {"required": ["clusters"]}]
     workload = found["$defs"]["Workload"]["properties"]
     workload |= {key: {"description": "Reserved: not built yet."} for key in WORKLOADS_NOT_YET}
     return found

@@ -58,6 +58,9 @@ class ElasticSpec(FrozenModel):
         return self
 
 
+Kinds = dict[Slug, Annotated[float, Field(gt=0, le=1e6), BeforeValidator(refuse_truth)]]
+
+
 class JobSpec(FrozenModel):
     """One job."""
 
@@ -81,10 +84,14 @@ class JobSpec(FrozenModel):
     """Useful time between two checkpoints; 0 saves all the time; without one a stopped job begins again."""
     restart: Seconds = 0.0
     """Time from getting devices back to going on."""
-    kinds: dict[Slug, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
-    """Kinds of device on which it runs, with its speed on each over that on the first kind of the cluster."""
+    kinds: Kinds = Field(default_factory=dict)
+    """Kinds of device on which it runs, with its speed on each over that of its run time."""
     preemptible: bool = True
     """Whether it may be stopped for others."""
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 def read_trace(value: object) -> object:
@@ -126,6 +133,8 @@ class JobsSpec(FrozenModel):
     """Useful time between two checkpoints of a job; without one a stopped job begins again."""
     restart: Seconds = 0.0
     """Time from getting devices back to going on."""
+    kinds: Kinds = Field(default_factory=dict, exclude_if=_is_empty)
+    """Kinds of device on which the jobs run, with their speed on each over that of the run times: {a: 1, b: 0.4}."""
     mfu: Annotated[Fraction, Field(gt=0)] | None = None
     """Model FLOP over dense 16-bit peak while a job runs; without it nothing is said of their FLOP."""
 

@@ -207,7 +207,7 @@ class SourcedQuantity:
     ) -> dict[str, Any]:
         """Tell an editor both forms."""
         bare = self.quantity.__get_pydantic_json_schema__(schema, handler)
-        record = dict(handler.resolve_ref_schema(handler(schema)))
+        record = Sourced.model_json_schema()  # a reference to it cannot be followed while others are being made
         fields = {name: field for name, field in record["properties"].items() if name != "dimension"}
         required = [name for name in record["required"] if name != "dimension"]
         return {"anyOf": [bare, record | {"properties": fields | {"value": bare}, "required": required}]}

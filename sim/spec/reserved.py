@@ -2,7 +2,7 @@
 
 from sim.errors import NotYetError
 
-NOT_YET = ("clusters", "pools", "trainings")
+NOT_YET = ("pools", "trainings")
 """Keys of the scenario language that are reserved and not built yet."""
 WORKLOADS = ("training", "requests", "tasks", "jobs")
 """Kinds of workload."""

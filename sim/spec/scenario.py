@@ -1,6 +1,6 @@
 """A scenario: which cluster, what runs on it, and which seed draws its luck."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -25,6 +25,9 @@ from sim.spec.workload import TrainingSpec
 def _is_empty(value: object) -> bool:
     """Leave what a scenario does not use out of its record, so that records of older scenarios stay as they were."""
     return not value
+
+
+ClusterField = Annotated[Slug | ClusterSpec, BeforeValidator(read_cluster)]
 
 
 class Workload(FrozenModel):
@@ -66,8 +69,10 @@ class Scenario(FrozenModel):
     """Version of this schema."""
     name: Annotated[str, Field(min_length=1, max_length=200)]
     """Title of the scenario."""
-    cluster: Annotated[Slug | ClusterSpec, BeforeValidator(read_cluster)]
+    cluster: ClusterField | None = Field(default=None, exclude_if=_is_empty)
     """A cluster of the catalogue, COUNTxACCELERATOR, or a mapping."""
+    clusters: dict[Slug, ClusterField] = Field(default_factory=dict, exclude_if=_is_empty)
+    """Several kinds of device that jobs share, each with nodes and a fabric of its own, by the names of the kinds."""
     workloads: tuple[Annotated[Workload, BeforeValidator(read_workload)], ...]
     """What runs."""
     services: dict[Slug, ServiceSpec] = Field(default_factory=dict, exclude_if=_is_empty)
@@ -99,10 +104,36 @@ class Scenario(FrozenModel):
             raise refusal("a scenario has at least one workload", "", "workloads: [{training: {budget: 1e26 FLOP}}]")
         return value
 
+    @model_validator(mode="after")
+    def _one_machine(self) -> Self:
+        if self.cluster is not None and self.clusters:
+            rule = "a scenario runs on a cluster, or on several that jobs share"
+            raise refusal(rule, "cluster and clusters", "leave out one of them")
+        if self.cluster is None and not self.clusters:
+            raise refusal("'cluster' is missing", "", "cluster: 64xh100-sxm, or clusters: {new: 64xh100-sxm, ...}")
+        return self
+
+    @property
+    def one_cluster(self) -> str | ClusterSpec:
+        """Give the cluster of a scenario that has one.
+
+        Raises:
+            UsageError: it has several.
+
+        """
+        if self.cluster is None:
+            raise UsageError(
+                "only jobs and training runs share several clusters",
+                value=", ".join(self.clusters),
+                where="clusters",
+                mend="cluster: COUNTxACCELERATOR",
+            )
+        return self.cluster
+
     @property
     def is_one_training(self) -> bool:
         """Tell whether one training run has the cluster to itself."""
-        alone = not (self.services or self.tools or self.graphs or self.tenants or self.policy)
+        alone = not (self.services or self.tools or self.graphs or self.tenants or self.policy or self.clusters)
         training = self.workloads[0].training
         return alone and len(self.workloads) == 1 and training is not None and not training.shares_the_cluster
 

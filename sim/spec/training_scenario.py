@@ -17,7 +17,7 @@ from sim.spec.workload import TrainingSpec
 
 KEYS = frozenset({"schema_version", "name", "cluster", "workloads", "targets", "seed"})
 """What a document may say for this reading."""
-BESIDE_OTHERS = frozenset({"devices", "at", "tenant", "priority"})
+BESIDE_OTHERS = frozenset({"devices", "kinds", "at", "tenant", "priority"})
 """What a training run may say of other jobs; then it is one of several."""
 
 
@@ -53,6 +53,11 @@ class TrainingScenario(FrozenModel):
     def is_one_training(self) -> bool:
         """Tell that one training run has the cluster to itself."""
         return True
+
+    @property
+    def one_cluster(self) -> str | ClusterSpec:
+        """Give the cluster."""
+        return self.cluster
 
     @property
     def training(self) -> TrainingSpec:

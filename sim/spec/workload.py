@@ -72,6 +72,11 @@ CheckpointField = Annotated[
 ]
 
 
+def read_kinds(value: object) -> object:
+    """Read one kind of device as a list of it."""
+    return (value,) if isinstance(value, str) else value
+
+
 def _is_unsaid(value: object) -> bool:
     """Leave how a run stands beside others out of the record of one that stands alone."""
     return not value
@@ -90,6 +95,10 @@ class TrainingSpec(FrozenModel):
         default=None, exclude_if=_is_unsaid
     )
     """Devices that it asks for, where it shares the cluster; all of them where none are given."""
+    kinds: Annotated[tuple[Slug, ...], BeforeValidator(read_kinds), AlsoWritten(({"type": "string"},))] = Field(
+        default=(), exclude_if=_is_unsaid
+    )
+    """Kinds of device on which it may run, of those under `clusters`; all where none are given."""
     at: Seconds = Field(default=0.0, exclude_if=_is_unsaid)
     """When it is submitted, where it shares the cluster."""
     tenant: Slug | None = Field(default=None, exclude_if=_is_unsaid)
@@ -140,7 +149,7 @@ class TrainingSpec(FrozenModel):
     @property
     def shares_the_cluster(self) -> bool:
         """Tell whether it says how it stands beside other jobs."""
-        return bool(self.devices or self.at or self.tenant or self.priority is not None)
+        return bool(self.devices or self.kinds or self.at or self.tenant or self.priority is not None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

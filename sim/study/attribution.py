@@ -188,7 +188,7 @@ def _evaluate(data: dict[str, Any], name: str) -> float | None:
     try:
         scenario = read_scenario(loads(dumps(data, "one input swapped"), "one input swapped"))
         if name == EXPECTED and scenario.is_one_training:
-            return expected_s(scenario.cluster, scenario.training, scenario.seed)
+            return expected_s(scenario.one_cluster, scenario.training, scenario.seed)
         return _play(scenario, name)
     except SimError:
         return None

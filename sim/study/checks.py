@@ -46,7 +46,7 @@ def check_scenario(scenario: Scenario, *, allow_code: bool = False) -> Checked:
 
 
 def _services(scenario: Scenario) -> Iterator[Section]:
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     planned = {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}
     place_services(planned, cluster)
     columns = (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sim.engine.random import Streams
     from sim.spec.jobs import JobSpec, JobsSpec
     from sim.spec.tenants import TenantSpec
+    from sim.study.cluster_pools import Machine
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Asked:
     kinds: tuple[str, ...] = ()
     speed: Speed = RIGID
     preemptible: bool = True
+    serial: float = 0.0
     chunk: int = 0
     flop: float = 0.0
     milli: int = 0
@@ -52,8 +54,13 @@ class Gathered:
     """All jobs of a scenario, and what there is to say about where they come from."""
 
     asked: list[Asked] = field(default_factory=list)
-    left_out: int = 0
-    """Lines of traces without a run."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why."""
+
+    def add(self, more: Gathered) -> None:
+        """Take in the jobs of another workload."""
+        self.asked += more.asked
+        self.notes += more.notes
 
     def workload(self) -> Workload:
         """Number the jobs in the order of arrival."""
@@ -63,22 +70,34 @@ class Gathered:
         return Workload(jobs, [each.run_s for each in ordered], flop)
 
 
-def gather(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, peak_flop_per_s: float) -> Gathered:
+def gather(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, machine: Machine) -> Gathered:
     """Give the jobs of one workload.
 
     Raises:
-        ScenarioError: a trace cannot be read, or lacks what nothing else says.
+        ScenarioError: a trace cannot be read, or lacks what nothing else says; kinds of device that there are not.
     """
+    where = f"jobs {spec.name}"
+    machine.refuse_unknown([*spec.kinds, *(kind for job in spec.list for kind in job.kinds)], where)
     if spec.list:
         asked = [_listed(spec, each, tenants) for each in spec.list]
         found = Gathered(asked)
     elif spec.trace is not None:
-        found = _recorded(spec, tenants, streams)
+        found = _recorded(spec, tenants, streams, machine)
     else:
         found = Gathered(_drawn(spec, tenants, streams))
     for job in found.asked:
+        if spec.kinds and not job.kinds:
+            job.kinds = tuple(spec.kinds)
+            job.speed = Scaling(job.devices, job.serial, spec.kinds)
+        if machine.needs_speeds and not job.kinds:
+            raise ScenarioError(
+                "jobs say on which kinds of device they run, and how fast, where there are several",
+                job.name,
+                where,
+                f"kinds: {{{', '.join(f'{kind}: {1 / (at + 1):.2g}' for at, kind in enumerate(machine.kinds))}}}",
+            )
         if spec.mfu is not None:
-            job.flop = job.run_s * job.devices * peak_flop_per_s * spec.mfu
+            job.flop = job.run_s * job.devices * machine.peak_flop_per_s(job.kinds) * spec.mfu
         if spec.estimates == "exact":
             job.estimate_s = job.run_s
     return found
@@ -130,6 +149,7 @@ def _listed(spec: JobsSpec, job: JobSpec, tenants: Mapping[str, TenantSpec]) -> 
         name=job.name,
         least=0 if elastic is None else elastic.min,
         most=0 if elastic is None else elastic.max,
+        serial=0.0 if elastic is None else elastic.serial,
         checkpoint_s=spec.checkpoint if job.checkpoint is None else job.checkpoint,
         restart_s=job.restart or spec.restart,
         kinds=tuple(job.kinds),
@@ -138,8 +158,9 @@ def _listed(spec: JobsSpec, job: JobSpec, tenants: Mapping[str, TenantSpec]) -> 
     )
 
 
-def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams) -> Gathered:
+def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, machine: Machine) -> Gathered:
     assert spec.trace is not None
+    known = {kind.lower(): kind for kind in machine.kinds}
     trace = read_jobs(spec.trace.file, spec.trace.format, throughputs=spec.trace.throughputs, limit=spec.count)
     jobs = trace.jobs
     count = len(jobs)
@@ -151,6 +172,8 @@ def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Stream
     for index, job in enumerate(jobs):
         tenant = spec.tenant or job.tenant
         width, run_s = int(devices[index]), float(runs[index])
+        # A scenario writes names of kinds in small letters.
+        speeds = {known.get(kind.lower(), kind): speed for kind, speed in job.speeds.items()}
         asked.append(
             Asked(
                 arrival_s=spec.at + float(arrivals[index]),
@@ -163,12 +186,13 @@ def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Stream
                 name=job.name,
                 checkpoint_s=spec.checkpoint,
                 restart_s=spec.restart,
-                kinds=tuple(job.speeds),
-                speed=Scaling(width, 0.0, dict(job.speeds)) if job.speeds else RIGID,
+                kinds=tuple(speeds),
+                speed=Scaling(width, 0.0, speeds) if speeds else RIGID,
                 milli=job.milli,
             )
         )
-    return Gathered(asked, trace.left_out)
+    left_out = [f"{trace.left_out} lines of the trace: jobs that never ran, or asked for no device"]
+    return Gathered(asked, left_out if trace.left_out else [])
 
 
 def _column(

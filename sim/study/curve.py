@@ -34,7 +34,7 @@ def time_against_devices(
     spread = report.answer.wall_clock_s
     points = [(prepared_count, spread.expected)]
     node = _devices_of_a_node(report)
-    cluster = resolve_cluster(scenario.cluster).spec
+    cluster = resolve_cluster(scenario.one_cluster).spec
     for factor in FACTORS:
         count = round(prepared_count * factor / node) * node
         if factor == 1.0 or count < 1:

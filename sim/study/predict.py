@@ -47,7 +47,7 @@ def predict(scenario: Scenario, seeds: int = LUCK_SEEDS) -> Prediction:
         SimError: whatever keeps the run from being planned or from ending.
 
     """
-    prepared = prepare(scenario.cluster, scenario.training)
+    prepared = prepare(scenario.one_cluster, scenario.training)
     run = prepared.run
     if by_simulation(run):
         recordings = play_seeds(run, scenario.seed, seeds)

@@ -171,7 +171,7 @@ def howmuch(
     target_s = _time(time)
     asked = Asked("howmuch", None, on, str(time), options, seed, thresholds, start)
     scenario = _scenario(asked, flags=flags, budget="1e21 FLOP")
-    resolved = resolve_cluster(scenario.cluster)
+    resolved = resolve_cluster(scenario.one_cluster)
     training = scenario.training
     if training.tokens is not None:
         given = f"{training.tokens:g} tokens"
@@ -183,7 +183,7 @@ def howmuch(
 
     peak = max(number.value for number in resolved.accelerator.peak_flop_per_s.values())
     flop = largest(
-        lambda amount: expected_s(scenario.cluster, with_flop(amount), seed, seeds),
+        lambda amount: expected_s(scenario.one_cluster, with_flop(amount), seed, seeds),
         target_s,
         min(target_s * resolved.spec.count * peak, MOST_FLOP),
     )
@@ -213,8 +213,9 @@ def _scenario(asked: Asked, *, flags: bool, on: str | None = None, budget: str |
 
 
 def _cluster(scenario: Scenario) -> ClusterSpec:
-    assert isinstance(scenario.cluster, ClusterSpec)
-    return scenario.cluster
+    cluster = scenario.one_cluster
+    assert isinstance(cluster, ClusterSpec)
+    return cluster
 
 
 def _budget(flop: float | str | None) -> str | None:

@@ -56,7 +56,7 @@ def play_serving(scenario: Scenario) -> RunReport:
         SimError: a name is unknown, or the run exceeds a limit.
 
     """
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     workloads = {index: workload.requests for index, workload in enumerate(scenario.workloads) if workload.requests}
     _check(scenario, workloads)
     planned = {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}

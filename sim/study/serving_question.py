@@ -112,7 +112,7 @@ def ask(model: str, on: str, options: Mapping[str, str], *, rate: str | None = N
             raise UsageError(f"from 1 to {MOST_CHARACTERS:,} characters stand here", value[:40], name, "give a value")
         document = apply_override(document, f"{path}={value}", name)
     scenario = read_scenario(document)
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     planned = plan_service(SERVICE, scenario.services[SERVICE], cluster)
     requests_spec = scenario.workloads[0].requests
     assert requests_spec is not None

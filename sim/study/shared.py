@@ -37,7 +37,7 @@ def play_shared(scenario: Scenario, *, allow_code: bool = False) -> RunReport:
         SimError: what either part raises.
 
     """
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     of_jobs = jobs_part(scenario)
     served = play_serving(_part(scenario, cluster, _held_devices(scenario, cluster), of_services=True))
     done = play_cluster(of_jobs, allow_code=allow_code)
@@ -51,7 +51,7 @@ def jobs_part(scenario: Scenario) -> Scenario:
         InfeasibleError: the services leave no node.
 
     """
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     held = _held_devices(scenario, cluster)
     left = cluster.spec.count - held
     if left <= 0:

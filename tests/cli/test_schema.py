@@ -52,7 +52,8 @@ def test_every_reference_is_defined(what: str) -> None:
 
 def test_scenario_describes_every_field() -> None:
     data = schema("scenario")
-    assert {"schema_version", "name", "cluster", "workloads"} == set(data["required"])
+    assert {"schema_version", "name", "workloads"} == set(data["required"])
+    assert data["oneOf"] == [{"required": ["cluster"]}, {"required": ["clusters"]}]
     for name, field in data["properties"].items():
         assert field.get("description"), name
 

@@ -30,10 +30,10 @@ class Talking:
     def at(self, devices: int, kind: str, place: object = None) -> Pace:
         return Pace(1.0)
 
-    def exchange(self, devices: int, place: object) -> tuple[list[Traffic], float]:
+    def exchange(self, devices: int, kind: str, place: object) -> tuple[list[Traffic], float]:
         return [Traffic("data-parallel communication", "ring", devices // 8, 8, self._exposed_s)], 10.0
 
-    def nested(self, devices: int) -> list[tuple[int, float]]:
+    def nested(self, devices: int, kind: str) -> list[tuple[int, float]]:
         return [(devices, 1.0)]
 
 
@@ -86,7 +86,7 @@ def test_the_scenario_by_hand(root: Path) -> None:
     assert place.nodes == (0, 1, 4, 5)
     alone_s, slowdowns = [], []
     for job, run_s in zip(jobs, prepared.workload.run_s, strict=True):
-        (ring,), step_s = job.speed.exchange(32, place)
+        (ring,), step_s = job.speed.exchange(32, "h100-sxm", place)
         alone_s.append(run_s / job.speed.at(32, "h100-sxm", place).rate)
         slowdowns.append(1 + ring.exposed_s / step_s)
     assert 1.05 < slowdowns[1] < 1.5
@@ -99,6 +99,6 @@ def test_by_topology_a_run_stays_in_one_pod(root: Path) -> None:
     prepared = prepare_cluster(load_scenario(root / SCENARIO, ["policy.place=topology"]))
     recording = play(prepared, 0)
     assert recording.accounts.device_seconds.get("contended communication", 0.0) == 0.0
-    ((span, seconds),) = prepared.workload.jobs[0].speed.nested(32)
+    ((span, seconds),) = prepared.workload.jobs[0].speed.nested(32, "h100-sxm")
     assert span == 32
     assert seconds > 0

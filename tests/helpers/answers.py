@@ -29,4 +29,4 @@ def _asked(question: str, arguments: tuple[str, ...], options: tuple[tuple[str, 
 def prepared(on: str, budget: str | None = None, **options: Any) -> Prepared:
     """Plan the run of a question."""
     scenario = build_scenario(on, budget, options)
-    return prepare(scenario.cluster, scenario.training)
+    return prepare(scenario.one_cluster, scenario.training)

@@ -8,23 +8,30 @@ import numpy as np
 import pytest
 
 from sim.engine.cluster.job import Job, Workload
+from sim.engine.cluster.places import Places
 from sim.engine.cluster.policy import Policy
 from sim.engine.cluster.recording import ClusterRecording
 from sim.engine.cluster.rules import Pool, Rules
 from sim.engine.cluster.scheduler import Scheduler
 from sim.engine.world import World
+from sim.plan.placement import ClusterMap
 from tests.helpers.shared_data import SHARED
 
 LUBLIN = "traces/swf_lublin_256_synthetic.swf"
 
 
 def play(
-    workload: Workload, policy: Policy, devices: int = 4, rules: Rules | None = None, pools: tuple[Pool, ...] = ()
+    workload: Workload,
+    policy: Policy,
+    devices: int = 4,
+    rules: Rules | None = None,
+    pools: tuple[Pool, ...] = (),
+    places: ClusterMap | None = None,
 ) -> ClusterRecording:
-    """Play jobs on so many devices."""
+    """Play jobs on so many devices; with places they are packed on nodes."""
     pools = pools or (Pool("gpu", devices),)
     world = World(sum(pool.devices for pool in pools), seed=0)
-    scheduler = Scheduler(world, pools, workload, policy, rules)
+    scheduler = Scheduler(world, pools, workload, policy, rules, None if places is None else Places(places, "packed"))
     scheduler.begin()
     world.run_until(scheduler.has_finished)
     return scheduler.record()

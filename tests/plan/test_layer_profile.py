@@ -113,7 +113,7 @@ workloads:
     file = tmp_path / "scenario.yaml"
     file.write_text(text, encoding="utf-8")
     scenario = load_scenario(file)
-    cluster = resolve_cluster(scenario.cluster)
+    cluster = resolve_cluster(scenario.one_cluster)
     planned = plan_service("chat", scenario.services["chat"], cluster)
     usual = plan_service("chat", scenario.services["chat"].model_copy(update={"engine": EngineSettings()}), cluster)
     assert planned.plan.cost.mixed_s(4, 64, 0, 0, 0) != usual.plan.cost.mixed_s(4, 64, 0, 0, 0)

@@ -32,7 +32,7 @@ OPTIONS = st.fixed_dictionaries(
 def seconds(count: int, chip: str, flop: float, options: dict[str, Any]) -> float:
     scenario = build_scenario(f"{count}x{chip}", f"{flop!r} FLOP", options)
     try:
-        return expected_s(scenario.cluster, scenario.training)
+        return expected_s(scenario.one_cluster, scenario.training)
     except InfeasibleError:
         return math.inf
 

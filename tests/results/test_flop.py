@@ -53,7 +53,7 @@ def test_full_recompute_repeats_the_layers_in_their_precision() -> None:
         "256xh100-sxm", "1e12 tokens", {"model": "llama-3.1-8b", "precision": "fp8", "failure_rate": "0/h"}
     )
     training = scenario.training.model_copy(update={"plan": _plan("full")})
-    run = prepare(scenario.cluster, training)
+    run = prepare(scenario.one_cluster, training)
     found = accounts(run, from_expected(run.run, run.expected()))
     more = found["hardware"].operations - found["model"].operations
     assert more == pytest.approx(TOKENS * (PRODUCTS + 1.5 * ATTENTION), rel=1e-6)

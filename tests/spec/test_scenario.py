@@ -38,8 +38,8 @@ def changed(old: str, new: str) -> str:
 
 def test_a_whole_scenario() -> None:
     scenario = read(WHOLE)
-    assert isinstance(scenario.cluster, ClusterSpec)
-    assert scenario.cluster.failure_rate == pytest.approx(19.7e-6 / 3600)
+    assert isinstance(scenario.one_cluster, ClusterSpec)
+    assert scenario.one_cluster.failure_rate == pytest.approx(19.7e-6 / 3600)
     assert scenario.training.budget == Budget(flop=1e24)
     assert scenario.training.checkpoint == CheckpointSpec()
     assert (scenario.seed, scenario.training.model, scenario.training.plan) == (3, "compute-optimal", "auto")

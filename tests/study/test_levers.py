@@ -39,7 +39,7 @@ def test_the_strongest_stands_first() -> None:
 def test_a_lever_is_the_answer_to_the_changed_question(name: str, on: str, options: dict[str, object]) -> None:
     lever = next(lever for lever in asked(*QUESTION).levers if lever.name == name)
     scenario = build_scenario(on, "1e24 FLOP", options)
-    assert lever.wall_clock_s == pytest.approx(expected_s(scenario.cluster, scenario.training), rel=1e-12)
+    assert lever.wall_clock_s == pytest.approx(expected_s(scenario.one_cluster, scenario.training), rel=1e-12)
 
 
 def test_better_things_never_slow_a_run_down() -> None:
@@ -78,4 +78,4 @@ def test_levers_of_a_simulated_run_are_simulated_with_its_seeds() -> None:
     answer = asked("howlong", "1e22 FLOP", "272xh100-sxm", **options)
     lever = next(lever for lever in answer.levers if lever.name == "restart")
     scenario = build_scenario("272xh100-sxm", "1e22 FLOP", {**options, "restart": "5 min"})
-    assert lever.wall_clock_s == expected_s(scenario.cluster, scenario.training, 0, 4)
+    assert lever.wall_clock_s == expected_s(scenario.one_cluster, scenario.training, 0, 4)

@@ -22,7 +22,7 @@ def test_mean_is_the_closed_form_and_luck_that_of_the_seeds() -> None:
     found = predict(scenario, 6)
     run = found.prepared.run
     assert found.outcome.wall_clock_s == expected_run(run.parameters).wall_clock_s
-    assert found.outcome.wall_clock_s == expected_s(scenario.cluster, scenario.training)
+    assert found.outcome.wall_clock_s == expected_s(scenario.one_cluster, scenario.training)
     assert list(found.recordings) == play_many(run, range(6))
     times = [recording.wall_clock_s for recording in found.recordings]
     assert list(found.luck) == pytest.approx([time / fmean(times) for time in times])
@@ -45,7 +45,7 @@ def test_with_spares_only_the_simulation_answers() -> None:
     found = predict(scenario, 4)
     assert by_simulation(found.prepared.run)
     assert found.outcome.wall_clock_s == pytest.approx(fmean(each.wall_clock_s for each in found.recordings))
-    assert found.outcome.wall_clock_s == expected_s(scenario.cluster, scenario.training, 0, 4)
+    assert found.outcome.wall_clock_s == expected_s(scenario.one_cluster, scenario.training, 0, 4)
     without = build_scenario("256xh100-sxm", "1e22 FLOP", RATE)
     assert found.outcome.wall_clock_s > expected_s(without.cluster, without.training)
 

@@ -26,7 +26,7 @@ ON, BUDGET = "1024xh100-sxm", "1e24 FLOP"
 
 
 def cluster(scenario: Scenario) -> ClusterSpec:
-    assert isinstance(scenario.cluster, ClusterSpec)
+    assert isinstance(scenario.one_cluster, ClusterSpec)
     return scenario.cluster
 
 

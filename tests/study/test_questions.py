@@ -28,7 +28,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 def expected(on: str, budget: str, **options: Any) -> float:
     scenario = build_scenario(on, budget, options)
-    return expected_s(scenario.cluster, scenario.training)
+    return expected_s(scenario.one_cluster, scenario.training)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -73,7 +73,7 @@ def test_howmany_with_spares_is_the_fewest_by_the_same_seeds() -> None:
 
     def simulated(devices: int) -> float:
         scenario = build_scenario(f"{devices}xh100-sxm", "1e22 FLOP", options)
-        return expected_s(scenario.cluster, scenario.training, seed=0, seeds=4)
+        return expected_s(scenario.one_cluster, scenario.training, seed=0, seeds=4)
 
     assert simulated(count) == answer.wall_clock_s.expected <= 5 * DAY < simulated(count - 8)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from sim.engine.cluster.contention import ACCOUNT as CONTENDED
-from sim.engine.cluster.recording import StretchColumns
+from sim.engine.cluster.recording import KindAccounts, StretchColumns
 from sim.engine.cluster.run import Piece
-from sim.engine.ledger import FREE
+from sim.engine.ledger import FREE, TOLERANCE, ConservationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +130,7 @@ class Books:
 
     def settle(self, ledger: Ledger, now_s: float) -> None:
         """Say in the ledger what devices did while they ran, what it cost and what it was for."""
+        self._agree(now_s)
         together: dict[str, float] = {}
         joules: dict[str, float] = {}
         for pool, accounts, down_s in zip(self._pools, self._device_s, self._down_s, strict=True):
@@ -148,6 +149,46 @@ class Books:
                 ledger.post("flop", purpose, self._flop[purpose])
             ledger.supply("flop", self._flop["executed"])
             ledger.expect("flop", "model", self._flop["due"])
+
+    def by_kind(self, now_s: float) -> tuple[KindAccounts, ...]:
+        """Give where the time and the energy of the devices of each kind went."""
+        found = []
+        for pool, accounts, down_s in zip(self._pools, self._device_s, self._down_s, strict=True):
+            held_s = math.fsum(accounts.values())
+            free_s = max(pool.devices * now_s - down_s - held_s, 0.0)
+            whole = {**accounts, FREE: free_s, DOWN: down_s}
+            found.append(
+                KindAccounts(
+                    kind=pool.kind,
+                    devices=pool.devices,
+                    device_seconds={name: seconds for name, seconds in whole.items() if seconds},
+                    energy_j=sum(seconds * pool.power_w for name, seconds in whole.items() if name != DOWN),
+                )
+            )
+        return tuple(found)
+
+    def _agree(self, now_s: float) -> None:
+        """Hold the accounts of each kind of device against the stretches on it, and against its capacity.
+
+        Raises:
+            ConservationError: a device of one kind was counted with another.
+
+        """
+        if len(self._pools) == 1:
+            return  # The ledger has the same sums.
+        held = np.frombuffer(self._devices, np.int64) * (
+            np.frombuffer(self._ended_s, np.float64) - np.frombuffer(self._began_s, np.float64)
+        )
+        seen = np.bincount(np.frombuffer(self._kind, np.int64), weights=held, minlength=len(self._pools))
+        for pool, accounts, down_s, seen_s in zip(
+            self._pools, self._device_s, self._down_s, seen.tolist(), strict=True
+        ):
+            held_s, whole_s = math.fsum(accounts.values()), pool.devices * now_s
+            if abs(held_s - seen_s) > TOLERANCE * whole_s or held_s + down_s > whole_s * (1 + TOLERANCE):
+                raise ConservationError(
+                    f"{pool.kind}: {held_s!r} device-seconds in its accounts, {seen_s!r} held and {down_s!r} down of "
+                    f"{whole_s!r}"
+                )
 
     def _useful(self, kind: int, pace: Pace, device_s: float) -> None:
         if not pace.parts:

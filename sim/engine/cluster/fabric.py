@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Exchanging(Protocol):
     """A speed that knows what its job sends; jobs with any other speed are not on the links."""
 
-    def exchange(self, devices: int, place: Allocation) -> tuple[Sequence[Traffic], float]:
+    def exchange(self, devices: int, kind: str, place: Allocation) -> tuple[Sequence[Traffic], float]:
         """Give what a step exchanges where the job sits, and the seconds from step to step while it is alone."""
 
-    def nested(self, devices: int) -> Sequence[tuple[int, float]]:
+    def nested(self, devices: int, kind: str) -> Sequence[tuple[int, float]]:
         """Give the spans of its groups of collectives, with their weights, as the placement rule ``topology`` asks."""
 
 
@@ -49,7 +49,7 @@ class SharedFabric:
         place = run.place
         if topology is None or not isinstance(place, Allocation) or not isinstance(speed, Exchanging):
             return {}
-        traffic, step_s = speed.exchange(run.devices, place)
+        traffic, step_s = speed.exchange(run.devices, run.kind, place)
         first = self._first[run.kind]
         routes = [
             Route(route.name, route.exposed_s, route.link + first, route.weight, route.alone_bytes_per_s)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FaultProcess:
-    """Failures of all devices as one Poisson process; which device it is, is drawn each time.
+    """Failures of all devices as one Poisson process; which device it is, is drawn each time by the rates of its pool.
 
     Free devices fail too: nobody notices unless the node is lost. So no decision of a policy changes when the next
     failure comes.
@@ -22,7 +22,12 @@ class FaultProcess:
 
     def __init__(self, scheduler: Scheduler, faults: Faults) -> None:
         """Begin to wait for the first failure, if there are any."""
-        self._scheduler, self._faults = scheduler, faults
+        self._scheduler = scheduler
+        self._faults = [faults if pool.faults is None else pool.faults for pool in scheduler.pools]
+        self._highest_per_s = max(each.rate_per_s for each in self._faults)
+        self._weights = [each.rate_per_s / self._highest_per_s if self._highest_per_s else 0.0 for each in self._faults]
+        """Of a device of each pool, over one of the pool that fails most."""
+        self._weight = sum(weight * pool.devices for weight, pool in zip(self._weights, scheduler.pools, strict=True))
         streams = scheduler.world.streams
         self._gaps = streams.exponential("cluster: failures")
         self._devices = streams.uniform("cluster: failing devices")
@@ -37,21 +42,32 @@ class FaultProcess:
             self._scheduler.books.were_down(kind, devices, self._scheduler.now_s - since_s)
 
     def _wait(self) -> None:
-        rate_per_s = self._faults.rate_per_s * self._scheduler.capacity
+        rate_per_s = self._highest_per_s * self._weight
         if rate_per_s:
             self._scheduler.at(self._scheduler.now_s + next(self._gaps) / rate_per_s, self._strike)
 
     def _strike(self) -> None:
         scheduler = self._scheduler
-        device = int(next(self._devices) * scheduler.capacity)
-        is_lost = next(self._losses) < self._faults.node_loss_share
+        pool, device = self._struck(next(self._devices) * self._weight)
+        is_lost = next(self._losses) < self._faults[pool].node_loss_share
         if scheduler.places is not None:
-            self._strike_node(scheduler.places.node_of_device(device), is_lost=is_lost)
+            before = sum(each.devices for each in scheduler.pools[:pool])
+            self._strike_node(pool, scheduler.places.node_of_device(before + device), is_lost=is_lost)
         else:
-            self._strike_count(device, is_lost=is_lost)
+            self._strike_count(pool, device, is_lost=is_lost)
         self._wait()
 
-    def _strike_node(self, node: int, *, is_lost: bool) -> None:
+    def _struck(self, drawn: float) -> tuple[int, int]:
+        """Give the pool, and the device in it, at a point on the line of all devices, each as long as its weight."""
+        for pool, weight in enumerate(self._weights):
+            length = weight * self._scheduler.pools[pool].devices
+            if drawn < length:
+                return pool, min(int(drawn / weight), self._scheduler.pools[pool].devices - 1)
+            drawn -= length
+        last = max(pool for pool, weight in enumerate(self._weights) if weight)
+        return last, self._scheduler.pools[last].devices - 1
+
+    def _strike_node(self, pool: int, node: int, *, is_lost: bool) -> None:
         """Strike a node that has a place: all jobs on it stop."""
         scheduler, places = self._scheduler, self._scheduler.places
         assert places is not None
@@ -62,38 +78,32 @@ class FaultProcess:
             places.state.fail(node)
         self._interrupt(hit)
         if is_lost:
-            kind = places.state.map.pools[int(places.state.map.pool_of[node])].name
-            devices = int(places.state.map.capacity[node])
-            self._take_down(kind, devices, node)
+            self._take_down(pool, int(places.state.map.capacity[node]), node)
 
-    def _strike_count(self, device: int, *, is_lost: bool) -> None:
+    def _strike_count(self, pool: int, device: int, *, is_lost: bool) -> None:
         """Strike one of the devices that have no place: those that run come first, then those that are free."""
-        scheduler = self._scheduler
+        scheduler, kind = self._scheduler, self._scheduler.kinds[pool]
         victim: Run | None = None
         for run in scheduler.runs.values():
+            if run.kind != kind:
+                continue
             if device < run.devices:
                 victim = run
                 break
             device -= run.devices
-        if victim is None and device >= scheduler.free:
+        if victim is None and device >= scheduler.free_by_kind[kind]:
             return  # It is down already.
-        kind = (
-            victim.kind
-            if victim is not None
-            else next(kind for kind in scheduler.kinds if scheduler.free_by_kind[kind])
-        )
         self._interrupt([] if victim is None else [victim])
         if is_lost:
-            pool = scheduler.pools[scheduler.kinds.index(kind)]
-            self._take_down(kind, min(pool.node_devices, scheduler.free_by_kind[kind]), None)
+            self._take_down(pool, min(scheduler.pools[pool].node_devices, scheduler.free_by_kind[kind]), None)
 
     def _interrupt(self, runs: list[Run]) -> None:
         for run in runs:
             self._scheduler.events.append((self._scheduler.now_s, "failure", f"job {run.job.number} loses its devices"))
             self._scheduler.interrupt(run)
 
-    def _take_down(self, kind: str, devices: int, node: int | None) -> None:
-        scheduler = self._scheduler
+    def _take_down(self, pool: int, devices: int, node: int | None) -> None:
+        scheduler, kind = self._scheduler, self._scheduler.kinds[pool]
         since_s = scheduler.now_s
         scheduler.free -= devices
         scheduler.free_by_kind[kind] -= devices
@@ -117,4 +127,4 @@ class FaultProcess:
             scheduler.world.ledger.move(scheduler.now_s, DOWN, FREE, devices)
             scheduler.events.append((scheduler.now_s, "node repaired", where))
 
-        scheduler.at(since_s + self._faults.repair_s, repair)
+        scheduler.at(since_s + self._faults[pool].repair_s, repair)

@@ -32,7 +32,7 @@ class Places:
     def take(self, job: Job, devices: int, kind: str) -> Allocation:
         """Give the job its places, all at once."""
         speed = job.speed
-        nested = speed.nested(devices) if self._rule == "topology" and isinstance(speed, Exchanging) else ()
+        nested = speed.nested(devices, kind) if self._rule == "topology" and isinstance(speed, Exchanging) else ()
         found = place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind, nested=nested)
         if found is None or found.devices != devices:
             given = "none" if found is None else str(found.devices)

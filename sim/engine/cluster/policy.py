@@ -79,7 +79,7 @@ class Policy:
     claims: ClassVar[frozenset[str]] = frozenset()
     """Keys of `CLAIMS` that hold for it."""
     needs_one_kind: ClassVar[bool] = False
-    """Whether it counts all devices as alike."""
+    """Whether it counts all devices as alike; where there are several kinds, each gets an instance of its own."""
 
     @classmethod
     def rank(cls, job: Job) -> tuple[float, ...]:
@@ -97,6 +97,9 @@ class Policy:
 
     def stopped(self, job: Job, view: View) -> None:
         """Note that a job has lost its devices, by preemption or failure; `submitted` follows."""
+
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Note that a job that waits here has started on another kind of device, under another instance."""
 
     def decide(self, view: View) -> Iterable[Decision]:
         """Decide what happens at this instant."""

@@ -35,6 +35,17 @@ class StretchColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class KindAccounts:
+    """Where the time and the energy of the devices of one kind went."""
+
+    kind: str
+    devices: int
+    device_seconds: dict[str, float]
+    """By account; they sum to devices x time."""
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterRecording:
     """One play of a cluster. Seed and inputs decide every byte of it."""
 
@@ -54,6 +65,8 @@ class ClusterRecording:
     """Interruptions by failing devices, by job."""
     stretches: StretchColumns
     accounts: Accounts
+    by_kind: tuple[KindAccounts, ...]
+    """The same device-seconds, kind by kind."""
     events: tuple[tuple[float, str, str], ...]
     """Failures, repairs and rejections, in order."""
     world_events: int

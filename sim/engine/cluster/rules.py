@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """How devices fail."""
+
+    rate_per_s: float = 0.0
+    """Interruptions per device and second."""
+    repair_s: float = 0.0
+    node_loss_share: float = 0.0
+    """Share of the interruptions that take a node away until it is repaired."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Devices of one kind."""
 
@@ -22,6 +33,8 @@ class Pool:
     """Devices that a failing node takes along."""
     power_w: float = 0.0
     """Of one device, at the meter."""
+    faults: Faults | None = None
+    """How these devices fail; as those of all pools where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +45,6 @@ class Reservation:
     devices: int
     from_s: float
     until_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """How devices fail."""
-
-    rate_per_s: float = 0.0
-    """Interruptions per device and second."""
-    repair_s: float = 0.0
-    node_loss_share: float = 0.0
-    """Share of the interruptions that take a node away until it is repaired."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engine.cluster.books import RUNNING, Books
 from sim.engine.cluster.contract import PolicyError, told
 from sim.engine.cluster.faults import FaultProcess
+from sim.engine.cluster.policies.per_kind import PerKind
 from sim.engine.cluster.policy import Preempt, Resize, Start, Wake
 from sim.engine.cluster.recording import FINISHED, REJECTED, ClusterRecording
 from sim.engine.cluster.rules import Gate, Rules
@@ -16,7 +17,7 @@ from sim.engine.cluster.run import Run
 from sim.engine.cluster.view import View
 from sim.engine.ledger import FREE
 from sim.engine.world import Alarm
-from sim.errors import SimError, UsageError
+from sim.errors import SimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,6 +69,8 @@ class Scheduler:
         self.books = Books(workload, self.pools)
         self.events: list[tuple[float, str, str]] = []
         self._view = View(self)
+        self._deciding = policy
+        """The policy, or one for each kind of device side by side."""
         self._jobs, self._run_s = workload.jobs, workload.run_s
         self._next = 0
         self._unfinished = len(workload.jobs)
@@ -89,13 +92,8 @@ class Scheduler:
     def begin(self) -> None:
         """Tell the policy that time starts, and wait for the first arrival."""
         if self.policy.needs_one_kind and len(self.kinds) > 1:
-            raise UsageError(
-                f"the policy {self.policy.name} counts all devices as alike",
-                value=", ".join(self.kinds),
-                where="policy.schedule",
-                mend="gavel, drf, fifo or priority for several kinds of device",
-            )
-        self.policy.begin(self._view)
+            self._deciding = PerKind(self.policy, self)
+        self._deciding.begin(self._view)
         for reservation in self.rules.reservations:
             self.at(reservation.from_s, _nothing)
             self.at(reservation.until_s, _nothing)
@@ -129,6 +127,7 @@ class Scheduler:
             kinds=self.kinds,
             wall_clock_s=end_s,
             accounts=self.world.ledger.close(end_s),
+            by_kind=self.books.by_kind(end_s),
             events=tuple(self.events),
             world_events=self.world.events,
             **self.books.columns(),
@@ -152,6 +151,10 @@ class Scheduler:
             ):
                 return each
         return None
+
+    def could_run(self, job: Job, kind: str) -> bool:
+        """Tell whether the job could run on a kind of device if nobody else were there."""
+        return job.devices <= self.capacity_by_kind[kind] and self._runs_on(job, job.devices, kind)
 
     def done_s(self, job: Job) -> float:
         """Give the work of a job that is done, in seconds at pace 1."""
@@ -205,7 +208,7 @@ class Scheduler:
                 heapq.heappop(self._timed)[2]()
             self._take_arrivals(now_s)
             self._asking = True
-            for decision in self.policy.decide(self._view):
+            for decision in self._deciding.decide(self._view):
                 self._asking = False
                 self._carry_out(decision)
                 self._asking = True
@@ -296,10 +299,7 @@ class Scheduler:
         if self._is_plain and not job.kinds:
             fits = job.devices <= self.capacity
         else:
-            fits = any(
-                job.devices <= devices and self._runs_on(job, job.devices, kind)
-                for kind, devices in self.capacity_by_kind.items()
-            )
+            fits = any(self.could_run(job, kind) for kind in self.kinds)
         if not fits:
             return (
                 f"asks for {job.devices} devices of {', '.join(job.kinds) or 'one kind'}, which the cluster never has"
@@ -503,17 +503,17 @@ class Scheduler:
 
     def _tell_submitted(self, job: Job) -> None:
         self._asking = True
-        self.policy.submitted(job, self._view)
+        self._deciding.submitted(job, self._view)
         self._asking = False
 
     def _tell_finished(self, job: Job) -> None:
         self._asking = True
-        self.policy.finished(job, self._view)
+        self._deciding.finished(job, self._view)
         self._asking = False
 
     def _tell_stopped(self, job: Job) -> None:
         self._asking = True
-        self.policy.stopped(job, self._view)
+        self._deciding.stopped(job, self._view)
         self._asking = False
 
     # What a policy did wrong.

@@ -9,7 +9,6 @@ import pytest
 
 from sim.engine.cluster.contract import RULES, PolicyError
 from sim.engine.cluster.job import Job, Scaling, Workload
-from sim.engine.cluster.policies.easy import Easy
 from sim.engine.cluster.policies.fifo import Fifo
 from sim.engine.cluster.policies.goodput import Goodput
 from sim.engine.cluster.policies.heterogeneous import Heterogeneous
@@ -17,7 +16,6 @@ from sim.engine.cluster.policies.priority import Priority
 from sim.engine.cluster.policy import Policy, Preempt, Resize, Start, Wake
 from sim.engine.cluster.rules import Faults, Pool, Reservation, Rules
 from sim.engine.cluster.view import View
-from sim.errors import UsageError
 from tests.helpers.cluster import jobs, play
 
 
@@ -108,8 +106,6 @@ def test_several_kinds_of_device() -> None:
     shared = play(workload(*rows), Heterogeneous(round_s=10.0), pools=pools)
     # They take turns on the fast devices, so both end together, in less than the slow ones would take.
     assert max(shared.finish_s) < 150.0
-    with pytest.raises(UsageError, match="counts all devices as alike"):
-        play(workload(*rows), Easy(), pools=pools)
 
 
 def test_failures_stop_jobs_and_take_nodes_away() -> None:

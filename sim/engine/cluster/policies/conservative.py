@@ -50,6 +50,12 @@ class Conservative(Policy):
         """Note a job that failed."""
         self.finished(job, view)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Give up the reservation of a job that started elsewhere, and let the others move up."""
+        begin_s, _ = self._reserved.pop(job.number)
+        self._profile.add(begin_s, begin_s + job.estimate_s, job.devices)
+        self._move_up(view.now_s)
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Start those whose time has come."""
         now_s = view.now_s

@@ -62,6 +62,11 @@ class Easy(Policy):
         self.finished(job, view)
         self._stopped.add(job.number)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Take out a job that started elsewhere."""
+        self._queue.remove(job)
+        self._arrived = [late for late in self._arrived if late is not job]
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Start heads that fit, then whoever may overtake the next one."""
         queue = self._queue

@@ -26,9 +26,13 @@ class Fifo(Policy):
         {"rank order", "work conserving", "no starvation", "relabelling", "no preemption"}
     )
 
+    needs_one_kind: ClassVar[bool] = True
+
     def __init__(self) -> None:
         """Begin with an empty queue."""
         self._queue: deque[Job] = deque()
+        self._gone: set[int] = set()
+        """Jobs that started elsewhere and still stand in the queue."""
 
     def submitted(self, job: Job, view: View) -> None:
         """Queue; a job that lost its devices comes back to the place that its arrival gives it."""
@@ -39,11 +43,20 @@ class Fifo(Policy):
             place = next(index for index, other in enumerate(queue) if other.number > job.number)
             queue.insert(place, job)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Pass over a job that started elsewhere, when its turn comes."""
+        self._gone.add(job.number)
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Start heads as long as they fit."""
-        queue = self._queue
-        while queue and view.fits(queue[0]):
-            yield Start(queue.popleft())
+        queue, gone = self._queue, self._gone
+        while queue:
+            if gone and queue[0].number in gone:
+                gone.remove(queue.popleft().number)
+            elif view.fits(queue[0]):
+                yield Start(queue.popleft())
+            else:
+                return
 
 
 class FirstFit(Policy):
@@ -64,6 +77,10 @@ class FirstFit(Policy):
     def submitted(self, job: Job, view: View) -> None:
         """Queue in the order of arrival."""
         self._queue.add(job)
+
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Take out a job that started elsewhere."""
+        self._queue.remove(job)
 
     def decide(self, view: View) -> Iterator[Decision]:
         """Start the first that fits, until none does."""

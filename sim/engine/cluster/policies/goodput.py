@@ -69,7 +69,9 @@ class Goodput(Policy):
         step = max(view.capacity // self._steps, 1)
         held = {job.number for job in fixed}
         gains = [
-            entry for number in devices if number not in held and (entry := _gain(jobs[number], devices, fair, step))
+            entry
+            for number in devices
+            if number not in held and (entry := _gain(jobs[number], devices, fair, step, view))
         ]
         heapq.heapify(gains)
         while gains and left:
@@ -77,7 +79,7 @@ class Goodput(Policy):
             if more <= left:
                 devices[number] += more
                 left -= more
-                entry = _gain(jobs[number], devices, fair, step)
+                entry = _gain(jobs[number], devices, fair, step, view)
                 if entry is not None:
                     heapq.heappush(gains, entry)
         return {number: Share(jobs[number], count) for number, count in devices.items()}
@@ -87,15 +89,14 @@ def _least(job: Job) -> int:
     return job.least if job.is_elastic else job.devices
 
 
-def _gain(job: Job, devices: dict[int, int], fair: int, step: int) -> tuple[float, int, int] | None:
+def _gain(job: Job, devices: dict[int, int], fair: int, step: int, view: View) -> tuple[float, int, int] | None:
     """Give by how much one step more lowers the sum of 1 / speedup, per device; the largest gain sorts first."""
     held = devices[job.number]
     more = min(step, (job.most if job.is_elastic else job.devices) - held)
     if more <= 0:
         return None
     usual = min(max(fair, _least(job)), job.most)
-    pace = job.speed.at(usual, "").rate
-    before, after = job.speed.at(held, "").rate, job.speed.at(held + more, "").rate
+    pace, before, after = (view.rate(job, each) for each in (usual, held, held + more))
     if not (before > 0 and after > before):
         return None
     return -(pace / before - pace / after) / more, job.number, more

@@ -23,6 +23,8 @@ class Shortest(Policy):
     source: ClassVar[str] = "Conway, Maxwell & Miller 1967, Theory of Scheduling: shortest processing time"
     claims: ClassVar[frozenset[str]] = frozenset({"rank order", "work conserving", "relabelling", "no preemption"})
 
+    needs_one_kind: ClassVar[bool] = True
+
     @classmethod
     def rank(cls, job: Job) -> tuple[float, ...]:
         """Order by estimate, then by arrival."""
@@ -31,16 +33,27 @@ class Shortest(Policy):
     def __init__(self) -> None:
         """Begin with an empty queue."""
         self._queue: list[tuple[float, int, Job]] = []
+        self._gone: set[tuple[float, int]] = set()
+        """Entries of jobs that started elsewhere."""
 
     def submitted(self, job: Job, view: View) -> None:
         """Queue by what is left of the estimate."""
         heapq.heappush(self._queue, (view.estimated_left_s(job), job.number, job))
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Pass over a job that started elsewhere, when its turn comes."""
+        self._gone.add((view.estimated_left_s(job), job.number))
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Start the shortest as long as it fits."""
-        queue = self._queue
-        while queue and view.fits(queue[0][2]):
-            yield Start(heapq.heappop(queue)[2])
+        queue, gone = self._queue, self._gone
+        while queue:
+            if gone and queue[0][:2] in gone:
+                gone.remove(heapq.heappop(queue)[:2])
+            elif view.fits(queue[0][2]):
+                yield Start(heapq.heappop(queue)[2])
+            else:
+                return
 
 
 class ShortestRemaining(Policy):

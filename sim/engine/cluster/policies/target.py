@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.engine.cluster.policy import Preempt, Resize, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from sim.engine.cluster.job import Job
     from sim.engine.cluster.policy import Decision
@@ -26,23 +26,67 @@ class Share:
 
 def fill(order: Iterable[Job], view: View) -> dict[int, Share]:
     """Choose jobs in an order, each that fits what those before it leave; what cannot be stopped now comes first."""
-    left = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
-    chosen: dict[int, Share] = {}
+    room = Room(view)
     for job in view.running():
         if view.is_fixed(job):
-            chosen[job.number] = Share(job, view.devices_of(job), view.kind_of(job))
-            left[view.kind_of(job)] -= view.devices_of(job)
+            room.keep(job)
     for job in order:
-        if job.number in chosen:
-            continue
-        held = view.kind_of(job)
-        kinds = (held,) if held else tuple(kind for kind in view.kinds if not job.kinds or kind in job.kinds)
-        for kind in kinds:
-            if job.devices <= left[kind] and view.rate(job, job.devices, kind) > 0:
-                chosen[job.number] = Share(job, job.devices, kind)
-                left[kind] -= job.devices
-                break
-    return chosen
+        if job.number not in room.chosen:
+            room.take(job)
+    return room.chosen
+
+
+class Room:
+    """What is left of each kind of device while jobs are chosen, and who was chosen for it."""
+
+    def __init__(self, view: View) -> None:
+        """Begin with all that is not out of order."""
+        self.chosen: dict[int, Share] = {}
+        self._view = view
+        self._left = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
+        self._free = {kind: view.free_of(kind) for kind in view.kinds}
+        """Part of what is left that nobody holds and nobody was chosen for."""
+
+    def keep(self, job: Job) -> None:
+        """Leave a running job what it holds."""
+        kind, devices = self._view.kind_of(job), self._view.devices_of(job)
+        self.chosen[job.number] = Share(job, devices, kind)
+        self._left[kind] -= devices
+
+    def take(self, job: Job, but_for: Container[str] = ()) -> bool:
+        """Choose a job if it fits: where it runs, or on a kind that has it free, or else where others must go.
+
+        Kinds in ``but_for`` are left alone.
+        """
+        kind = self._kind_for(job, but_for)
+        if kind is None:
+            return False
+        self.chosen[job.number] = Share(job, job.devices, kind)
+        self._left[kind] -= job.devices
+        if not self._view.is_running(job):
+            self._free[kind] -= job.devices
+        return True
+
+    def may_use(self, job: Job) -> list[str]:
+        """List the kinds on which a job can run, in the order of the cluster."""
+        return [kind for kind in self._left if job.devices <= self._view.capacity_of(kind) and self._runs_on(job, kind)]
+
+    def _kind_for(self, job: Job, but_for: Container[str]) -> str | None:
+        view, left = self._view, self._left
+        if view.is_running(job):
+            held = view.kind_of(job)
+            return held if job.devices <= left[held] else None
+        second = None
+        for kind, room in left.items():
+            if job.devices > room or kind in but_for or not self._runs_on(job, kind):
+                continue
+            if job.devices <= self._free[kind]:
+                return kind
+            second = second or kind
+        return second
+
+    def _runs_on(self, job: Job, kind: str) -> bool:
+        return (not job.kinds or kind in job.kinds) and self._view.rate(job, job.devices, kind) > 0
 
 
 def toward(chosen: Mapping[int, Share], view: View) -> Iterator[Decision]:

@@ -26,7 +26,11 @@ def compare(
     ] = False,
     of: Annotated[str, typer.Option(help="Figure to attribute.", show_default=False)] = "",
     everything: Annotated[bool, typer.Option("--all", help="Show every figure that changed.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="File for one page with both results beside each other.", show_default=False)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
 ) -> None:
     """Compare two results: inputs and outputs that changed.
 
@@ -36,8 +40,18 @@ def compare(
     from sim.results.compare import compare as look
     from sim.results.record import read
 
+    if html is not None:
+        from sim.cli.files import check_writable
+
+        check_writable(html, force=force)
     records = read(first), read(second)
     found = look(*records)
+    if html is not None:
+        from sim.cli.files import write_whole
+        from sim.results.compare_page import compare_page
+
+        write_whole(html, compare_page(found, *records), force=force)
+        output.say(f"page: {html}")
     done: Attribution | None = None
     if attribute or of:
         from sim.study.attribution import attribute as swap

@@ -85,7 +85,12 @@ def _new_policy(path: Path, *, force: bool, json: bool) -> None:
         raise UsageError("Python imports the file by its name", str(path), "sim new policy", "-o my_policy.py")
     check_writable(path, force=force)
     write_whole(path, text.replace("my_policy", path.stem), force=force)
-    commands = [f"pytest {_quoted(path)}", "sim run SCENARIO.yaml --allow-code"]
+    chosen = f'"policy={{python: {path.stem}:MyPolicy}}"'
+    commands = [
+        "pip install pytest hypothesis",
+        f"pytest {_quoted(path)}",
+        f"sim run SCENARIO.yaml --set {chosen} --allow-code",
+    ]
     if json:
         output.write_json({"kind": "policy", "written": [str(path)], "next": commands})
         return

@@ -21,7 +21,7 @@ def plot(
 ) -> None:
     """Make one picture of a record, as SVG, PNG or PDF.
 
-    No browser and no network are needed; PNG and PDF need the extra: pip install 'flopclock[report]'.
+    No browser and no network are needed; PNG and PDF need the extra report: pip install vl-convert-python.
     """
     from sim.cli.files import check_writable, write_whole_bytes
     from sim.results.charts.chart import file_kind

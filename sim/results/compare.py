@@ -21,6 +21,14 @@ NEVER_COMPARED = ("levers.", "thresholds.", "answer.device_hours")
 ALSO_SCALES = (".bits16", ".device_time16")
 """Figures that follow from others and would only repeat them."""
 HEADLINES = ("answer.", "utilization.", "energy_j", "cost_usd", "co2_kg", "expected_loss.value", "wall_clock_s")
+SAID = (
+    ".ttft_s.p99", ".tpot_s.p50", ".output_tokens_per_s", ".slo_met", ".usd_per_output_token", ".solved",
+    ".wall_clock_s.p50", ".flop_per_task", ".usd_per_task", "jobs.wait_s.mean", "jobs.jct_s.mean", "makespan_s",
+    "allocated",
+)  # fmt: skip
+"""Figures of a played run that its sentence says, by how their names end: they come before the many others."""
+SAID_DOTS = 3
+"""Dots in the name of a figure of one tenant, or of one workload among several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class OutputChange:
     before: float
     after: float
     dimension: str
+    is_only: str = ""
+    """"new" or "gone" where one of the two results has no such figure; it counts as 0 there."""
 
     @property
     def effect(self) -> float:
@@ -60,7 +70,9 @@ class OutputChange:
         if self.before > 0 and self.after > 0:
             ratio = self.after / self.before
             return f"{ratio - 1:+.1%}" if ratio < 3 else f"x {ratio:.3g}"  # noqa: PLR2004 - beyond, a factor reads better
-        return "new" if not self.before else "gone" if not self.after else f"{self.after - self.before:+.4g}"
+        if self.before > 0 and self.after == 0:
+            return self.is_only or "-100.0%"
+        return self.is_only or f"{self.after - self.before:+.4g}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -103,13 +115,20 @@ def compare(first: Record, second: Record) -> Comparison:
         ):
             continue
         owner = first if path in one else second
-        changes.append(OutputChange(path, before, after, dimension_at(owner, path)))
+        only = "" if path in one and path in two else "gone" if path in one else "new"
+        changes.append(OutputChange(path, before, after, dimension_at(owner, path), only))
     values = {**(first.result.get("values") or {}), **(second.result.get("values") or {})}
     parts = [each for each in changes if each.path.startswith("parts.")]
     rest = [each for each in changes if not each.path.startswith(("parts.", "plan.step_parts.", "simulated."))]
-    outputs = sorted(
-        rest, key=lambda each: (not each.path.startswith(HEADLINES) and each.path not in values, -each.effect)
-    )
+    targets = {str(row["name"]) for record in (first, second) for row in record.result.get("targets") or ()}
+
+    def rank(change: OutputChange) -> tuple[int, float]:
+        path = change.path
+        is_said = path in targets or (path in values and path.endswith(SAID) and path.count(".") < SAID_DOTS)
+        place = 0 if is_said else 1 if path in values or path.startswith(HEADLINES) else 2
+        return (place, -change.effect)
+
+    outputs = sorted(rest, key=rank)
     return Comparison(
         names=(first.name, second.name),
         inputs=tuple(_inputs(first, second)),

@@ -9,11 +9,17 @@ from sim.errors import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
-MISSING_EXTRA = "pip install 'flopclock[report]'"
+PACKAGES = {"vl_convert": "vl-convert-python"}
+"""Where a library is installed by another name than it is imported by."""
 
 
-def load_extra(module: str, what: str) -> ModuleType:
+def load_extra(module: str, what: str, instead: str = "") -> ModuleType:
     """Import a library of the extra `report`.
+
+    Args:
+        module: its name.
+        what: needs it, for the message.
+        instead: what does without it, for the message.
 
     Raises:
         UsageError: it is not installed; says what installs it.
@@ -24,7 +30,9 @@ def load_extra(module: str, what: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:
-        raise UsageError(f"{what} needs the library {module}", mend=MISSING_EXTRA) from None
+        mend = f"pip install {PACKAGES.get(module, module)} (the extra report has it)"
+        mend += f"; or {instead}" if instead else ""
+        raise UsageError(f"{what} needs the library {module}", mend=mend) from None
 
 
 def has_extra(module: str) -> bool:

@@ -23,7 +23,7 @@ from sim.results.words import amount, duration
 from sim.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sim.results.charts.chart import Chart
     from sim.results.record import Record
@@ -71,20 +71,34 @@ def page(record: Record) -> str:
         UsageError: the extra `report` is not installed.
 
     """
+    return render(
+        record.name, str(record.result["sentence"]), list(_parts(record)), details=list(_details(record)),
+        interval=interval(record), figures=list(_figures(record)), provenance=record.result.get("provenance", {}),
+    )  # fmt: skip
+
+
+def render(
+    name: str, sentence: str, parts: Sequence[Part], *, details: Sequence[str] = (), interval: Chart | None = None,
+    figures: Sequence[tuple[str, str]] = (), provenance: Mapping[str, object],
+) -> str:  # fmt: skip
+    """Put parts on a page.
+
+    Raises:
+        UsageError: the extra `report` is not installed.
+
+    """
     jinja2 = load_extra("jinja2", "a report page")
     # The template is ours; whatever it is given is escaped, names of users above all.
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sim.results", "html"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    parts = list(_parts(record))
     cursors = {chart.name: chart.cursor for part in parts for chart in part.charts if chart.cursor}
     # "<" would end the script element that holds it.
     data = json.dumps(cursors, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
     text: str = environment.get_template("page.html").render(
-        name=record.name, sentence=record.result["sentence"], details=list(_details(record)),
-        interval=interval(record), figures=list(_figures(record)), parts=parts, cursors=data,
-        light=LIGHT, dark=DARK, provenance=record.result.get("provenance", {}),
+        name=name, sentence=sentence, details=details, interval=interval, figures=figures, parts=parts, cursors=data,
+        light=LIGHT, dark=DARK, provenance=provenance,
     )  # fmt: skip
     return text
 
@@ -190,7 +204,7 @@ def _section(shape: dict[str, Any], section: dict[str, Any]) -> PageTable:
         for head, given in shape["columns"]
     }
     numeric = {head: any(isinstance(row[head], int | float) for row in rows) for head in heads}
-    made = tuple(tuple(_cell(row[head], dimensions[head]) for head in heads) for row in rows[:MOST_ROWS])
+    made = tuple(tuple(cell(row[head], dimensions[head]) for head in heads) for row in rows[:MOST_ROWS])
     note = section.get("note", "")
     if len(rows) > MOST_ROWS:
         note += f" The first {MOST_ROWS} of {len(rows):,} rows; the record has all."
@@ -203,7 +217,7 @@ def _values(record: Record) -> PageTable | None:
     values = record.result.get("values") or {}
     order = [name for name, _ in (record.result.get("shown") or {}).get("values") or ()] or list(values)
     rows = tuple(
-        (Cell(name, name), _cell(values[name]["value"], dimension_at(record, name)), _counted(record, name))
+        (Cell(name, name), cell(values[name]["value"], dimension_at(record, name)), _counted(record, name))
         for name in order
     )
     heads = (("figure", False), ("value", True), ("how it is counted", False))
@@ -220,8 +234,8 @@ def _targets(record: Record) -> PageTable | None:
     rows = tuple(
         (
             Cell(target["name"], target["name"]),
-            _cell(target["limit"], dimension_at(record, target["name"])),
-            _cell(target["value"], dimension_at(record, target["name"])),
+            cell(target["limit"], dimension_at(record, target["name"])),
+            cell(target["value"], dimension_at(record, target["name"])),
             Cell("met" if target["met"] else "missed", str(target["met"])),
         )
         for target in record.result.get("targets") or ()
@@ -278,7 +292,7 @@ def _plan(record: Record) -> PageTable | None:
     rows: list[tuple[Cell, Cell]] = []
     for group in ("model", "plan"):
         for name, value in _flat(record.result.get(group) or {}):
-            rows.append((Cell(name.replace("_", " "), name), _cell(value, dimension_of(name))))
+            rows.append((Cell(name.replace("_", " "), name), cell(value, dimension_of(name))))
     return PageTable("plan", "Model and layout", (("", False), ("value", True)), tuple(rows))
 
 
@@ -299,7 +313,7 @@ def _events(record: Record) -> PageTable | None:
     rows = tuple(
         (
             Cell(shown(float(table["time_s"][place]), "second"), float(table["time_s"][place])),
-            *(_cell(table[name][place], "name") for name in names),
+            *(cell(table[name][place], "name") for name in names),
         )
         for place in range(min(count, MOST_ROWS))
     )
@@ -311,7 +325,7 @@ def _assumptions(record: Record) -> PageTable | None:
     rows = tuple(
         (
             Cell(row["path"], row["path"]),
-            _cell(row["value"], dimension_of_unit(row["unit"])),
+            cell(row["value"], dimension_of_unit(row["unit"])),
             Cell(row["given_by"], row["given_by"]), Cell(row["source"], row["source"]),
         )
         for row in record.result.get("assumptions") or ()
@@ -320,7 +334,8 @@ def _assumptions(record: Record) -> PageTable | None:
     return PageTable("assumptions", "Every value that shaped the answer", heads, rows, "Click a heading to sort.")
 
 
-def _cell(value: object, dimension: str) -> Cell:
+def cell(value: object, dimension: str) -> Cell:
+    """Make a cell of a value."""
     if value is None:
         return Cell("", "")
     if isinstance(value, bool):

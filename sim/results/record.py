@@ -136,7 +136,7 @@ def check_place(place: Path, *, tables: Format, force: bool) -> None:
 
     """
     if tables == "parquet":
-        load_extra("duckdb", "writing tables as Parquet")
+        load_extra("duckdb", "writing tables as Parquet", "--tables csv")
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError("a record is a folder; this is a file", value=str(place), mend="name a new folder")
     if place.is_dir() and any(place.iterdir()):

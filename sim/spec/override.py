@@ -58,7 +58,8 @@ def _replaced(data: object, node: Node, steps: list[str], new: Document, name: s
     if data is None:
         return _nested(steps, new)
     rule = f"the value that should hold '{steps[0]}' has no parts"
-    raise ScenarioError(rule, brief(data), name, "set the whole value, as in --set cluster='{accelerator: h100-sxm}'")
+    mend = "set the whole value, as in --set cluster='{accelerator: h100-sxm}' or --set policy='{python: mine:Mine}'"
+    raise ScenarioError(rule, brief(data), name, mend)
 
 
 def _longest_key(data: dict[str, object], steps: list[str]) -> tuple[str, list[str]]:

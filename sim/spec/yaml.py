@@ -20,6 +20,8 @@ MAX_FILE_BYTES = 4_000_000
 """Largest file read: what people write is a thousandth of it."""
 _MAX_FOLDER = 2_000
 _FILES_SHOWN = 8
+_MOST_NAME = 200
+"""Longest name of a scenario that is looked up among those that come with the program."""
 _YAML_ENDINGS = (".yaml", ".yml")
 _BYTE_ORDER_MARK = "\ufeff"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -115,6 +117,11 @@ def _listing(folder: str) -> list[str]:
 
 def _near_files(name: str) -> str:
     folder, last = os.path.split(name)
+    shipped = name.removesuffix(".yaml")
+    from sim.spec import catalog  # noqa: PLC0415 - the catalogue reads its files by this module
+
+    if len(name) <= _MOST_NAME and (catalog.root().parent / "scenarios" / f"{shipped}.yaml").is_file():
+        return f"it comes with the program: sim show {shipped} > {last.removesuffix('.yaml')}.yaml"
     files = _listing(folder)
     by_stem = {Path(file).stem.lower(): file for file in files}
     close = difflib.get_close_matches(Path(last).stem.lower()[:256], by_stem, n=3, cutoff=0.6)

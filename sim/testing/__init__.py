@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.errors import UsageError
+
 if TYPE_CHECKING:
     from sim.testing.case import Case, JobCase
     from sim.testing.check import PolicyFailure, check_policy
@@ -31,4 +33,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
         raise AttributeError(f"module 'sim.testing' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - beside its only use
 
-    return getattr(import_module(f"sim.testing.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"sim.testing.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise UsageError("sim.testing needs the library hypothesis", mend="pip install hypothesis") from None

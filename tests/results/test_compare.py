@@ -14,6 +14,7 @@ from sim.spec.load import load_document, read_scenario
 from sim.study.attribution import attribute
 from sim.study.predict import expected_s
 from sim.study.scenarios import run_scenario
+from tests.helpers.browser import opened
 from tests.helpers.command import call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,3 +96,35 @@ def test_the_command(tmp_path: Path) -> None:
     assert len(data["attribution"]["effects"]) == 2
     assert "Nothing changed" in call("compare", str(tmp_path / "a"), str(tmp_path / "a")).stdout
     assert call("compare", str(tmp_path / "a"), str(tmp_path / "none")).exit_code == 2
+
+
+def test_both_stand_on_one_page(tmp_path: Path) -> None:
+    played().write(tmp_path / "a", tables="csv")
+    played(CHECKPOINT).write(tmp_path / "b", tables="csv")
+    page = tmp_path / "page.html"
+    outcome = call("compare", str(tmp_path / "a"), str(tmp_path / "b"), "--html", str(page))
+    assert outcome.exit_code == 0, outcome.stderr
+    assert f"page: {page}" in outcome.stderr
+    html = page.read_text(encoding="utf-8")
+    assert [html.index(f'<section id="{name}"') for name in ("inputs", "changes", "time", "figures")]
+    assert "workloads.0.training.checkpoint.interval" in html
+    assert "A: Where the device time goes" in html
+    assert "B: Where the device time goes" in html
+    assert call("compare", str(tmp_path / "a"), str(tmp_path / "b"), "--html", str(page)).exit_code == 2
+    with opened(page, tmp_path / "profile", width=390) as tab:
+        assert tab.problems == []
+        assert tab.value("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_the_sentence_says_comes_before_the_many_other_figures() -> None:
+    def service(name: str, p99_s: float, iterations: float) -> Record:
+        values = {
+            "chat.ttft_s.p99": {"value": p99_s, "unit": "s"},
+            "chat.iterations": {"value": iterations, "unit": ""},
+            "chat.retries": {"value": iterations - 1, "unit": ""},
+        }
+        return Record({"kind": "run", "name": name, "sentence": "", "values": values})
+
+    found = compare(service("a", 1.0, 2.0), service("b", 1.1, 1.0))
+    assert [each.path for each in found.outputs] == ["chat.ttft_s.p99", "chat.retries", "chat.iterations"]
+    assert [each.shown for each in found.outputs] == ["+10.0%", "-100.0%", "-50.0%"]

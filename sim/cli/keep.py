@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sim.results.report import Report
     from sim.results.run_report import RunReport
-    from sim.results.stored import Format
+    from sim.results.tables import Format
     from sim.spec.scenario import Scenario
 
 FORMATS = ("parquet", "csv", "none")

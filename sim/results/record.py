@@ -15,17 +15,17 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sim.errors import LimitError, UsageError
 from sim.results.extras import load_extra
-from sim.results.stored import Format, StoredTables
+from sim.results.stored import StoredTables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sim.results.report import Report
-    from sim.results.run_report import RunReport
+    from sim.results.tables import Format
+    from sim.spec.origins import Origin
 
 RECORD_VERSION = "1.0"
 RESULT, SCENARIO, TABLES = "result.json", "scenario.yaml", "tables"
@@ -71,31 +71,44 @@ class Record:
             raise _refused(error, place) from None
 
 
-def record_of(report: Report | RunReport) -> Record:
-    """Take what a report knows, in memory."""
-    from sim.results.run_report import RunReport  # noqa: PLC0415 - what is read back from a folder needs no numpy
+class Recordable(Protocol):
+    """What a record is made of; both kinds of report are such."""
 
-    kind = "run" if isinstance(report, RunReport) else "training"
+    @property
+    def kind(self) -> str:
+        """Say which kind of report it is: "training" or "run"."""
+
+    @property
+    def origins(self) -> Sequence[Origin]:
+        """Say who set each value of the scenario."""
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """Give columns by table."""
+
+    @property
+    def scenario_text(self) -> str:
+        """Give the scenario with every default filled in."""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Give what JSON loses: the order of sections and columns, and the dimension of each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain data."""
+
+
+def record_of(report: Recordable) -> Record:
+    """Take what a report knows, in memory."""
     result = report.to_dict() | {
         "record_version": RECORD_VERSION,
-        "kind": kind,
+        "kind": report.kind,
         "origins": [origin.to_dict() for origin in report.origins],
     }
-    if isinstance(report, RunReport):
-        result["shown"] = _shown(report)
+    if report.shown:
+        result["shown"] = report.shown
     # What is kept and what is read back are the same plain data.
     return Record(json.loads(canonical(result)), report.tables, report.scenario_text)
-
-
-def _shown(report: RunReport) -> dict[str, Any]:
-    """Give what JSON loses: the order of sections and columns, and the dimension of each (keys of JSON are sorted)."""
-    return {
-        "sections": [
-            {"name": section.name, "columns": [[column.name, column.dimension] for column in section.columns]}
-            for section in report.sections
-        ],
-        "values": [[name, value.dimension] for name, value in report.values.items()],
-    }
 
 
 def read(place: Path | str) -> Record:

@@ -48,6 +48,16 @@ class Report(Views):
     targets: tuple[TargetResult, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """Name the kind of report in its record."""
+        return "training"
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Give what JSON loses of it: nothing."""
+        return {}
+
+    @property
     def sentence(self) -> str:
         """Say the answer in words."""
         return self.answer.sentence

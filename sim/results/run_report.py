@@ -107,6 +107,22 @@ class RunReport(Views):
     """Figures that this run had nothing to measure by, such as latencies where nothing was answered: no numbers."""
 
     @property
+    def kind(self) -> str:
+        """Name the kind of report in its record."""
+        return "run"
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Give what JSON loses, its keys being sorted: the order of sections and columns, the dimension of each."""
+        return {
+            "sections": [
+                {"name": section.name, "columns": [[column.name, column.dimension] for column in section.columns]}
+                for section in self.sections
+            ],
+            "values": [[name, value.dimension] for name, value in self.values.items()],
+        }
+
+    @property
     def utilization(self) -> dict[str, float]:
         """Give the share of capacity x time that was held, by account."""
         return {name: seconds / self.wall_clock_s for name, seconds in self.parts} if self.wall_clock_s else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import UsageError
 from sim.results.extras import load_extra
@@ -11,13 +11,10 @@ from sim.results.extras import load_extra
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-Format = Literal["parquet", "csv", "none"]
-Table = Mapping[str, "NDArray[Any]"]
+    from sim.results.tables import Table
 
 
-class StoredTables(Mapping[str, Table]):
+class StoredTables(Mapping[str, "Table"]):
     """The tables of a record on disk, each read when it is asked for."""
 
     def __init__(self, folder: Path) -> None:

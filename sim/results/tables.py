@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,13 +12,13 @@ from sim.errors import UsageError
 from sim.results.extras import load_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from types import ModuleType
 
     from numpy.typing import NDArray
 
-    from sim.results.stored import Format, Table
+Format = Literal["parquet", "csv", "none"]
+Table = Mapping[str, "NDArray[Any]"]
 
 
 def columns_of(table: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sim import units
 from sim.errors import ScenarioError, UnitError
@@ -14,7 +14,21 @@ from sim.results.answer import unit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sim.results.run_report import Value
+
+class Figure(Protocol):
+    """What a target needs of a figure of a run."""
+
+    @property
+    def value(self) -> float:
+        """Give it in SI."""
+
+    @property
+    def dimension(self) -> str:
+        """Name its dimension."""
+
+    @property
+    def better(self) -> str:
+        """Say which way is better: "lower", "higher", or neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ class TargetResult:
         }
 
 
-def judge(targets: Mapping[str, str | float], values: Mapping[str, Value]) -> tuple[TargetResult, ...]:
+def judge(targets: Mapping[str, str | float], values: Mapping[str, Figure]) -> tuple[TargetResult, ...]:
     """Hold each target against its figure; one that is not a number meets none.
 
     Raises:
@@ -49,7 +63,7 @@ def judge(targets: Mapping[str, str | float], values: Mapping[str, Value]) -> tu
     return tuple(_judge(name, limit, values) for name, limit in targets.items())
 
 
-def _judge(name: str, limit: str | float, values: Mapping[str, Value]) -> TargetResult:
+def _judge(name: str, limit: str | float, values: Mapping[str, Figure]) -> TargetResult:
     where = f"targets.{name}"
     found = values.get(name)
     if found is None or not found.better:

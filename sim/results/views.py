@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.results.charts.chart import Chart
-    from sim.results.record import Record
-    from sim.results.stored import Format
+    from sim.results.record import Record, Recordable
+    from sim.results.tables import Format
 
 
 class Views:
@@ -22,7 +22,8 @@ class Views:
         """Give all that the run left, as a folder would hold it."""
         from sim.results.record import record_of  # noqa: PLC0415 - most runs are not looked at in this way
 
-        return record_of(self)  # type: ignore[arg-type]  # the two classes that have this base
+        # The classes that have this base are such.
+        return record_of(cast("Recordable", self))
 
     def write(self, folder: Path | str, *, tables: Format = "parquet", force: bool = False) -> None:
         """Write result.json, the tables and the scenario into a folder, whole or not at all.

@@ -14,7 +14,7 @@ import pytest
 from sim.errors import UsageError
 from sim.results import tables
 from sim.results.record import Record, canonical, read
-from sim.results.stored import Format
+from sim.results.tables import Format
 from tests.helpers.command import call
 from tests.helpers.records import SCENARIO, everything, training_record
 

@@ -80,7 +80,7 @@ def _draw(found: Comparison, *, everything: bool) -> None:
         output.write(output.wrapped(f"{each.path}: {each.before or 'none'} -> {each.after or 'none'}{place}", "  "))
     if not found.inputs:
         output.write("  none: another seed or another version")
-    _table("Figures that changed, the largest effect first", found.outputs, everything=everything)
+    _table("Figures that changed: those of the sentences, then by effect", found.outputs, everything=everything)
     whole = sum(each.after - each.before for each in found.parts)
     if found.parts:
         _table(f"Where the {_seconds(whole)} come from", found.parts, everything=everything, is_difference=True)

@@ -35,7 +35,9 @@ def compare_page(found: Comparison, first: Record, second: Record) -> str:
         Part("inputs", "Inputs that changed", tables=(_inputs(found),) if found.inputs else (), text=_no_inputs(found)),
         Part("changes", "Where the difference comes from", _maybe(changes(found.parts))),
         Part("time", "Where the device time goes", _pair(waterfall(first), waterfall(second))),
-        Part("figures", "Figures that changed, the largest effect first", tables=(_outputs(found.outputs),)),
+        Part(
+            "figures", "Figures that changed: those of the sentences, then by effect", tables=(_outputs(found.outputs),)
+        ),
         Part("curve", "The answer against what it depends on", tuple(_both(first, second))),
         Part("latency", "Latency", tuple(_latencies(first, second))),
     ]
@@ -86,7 +88,7 @@ def _outputs(outputs: tuple[OutputChange, ...]) -> PageTable:
     )  # fmt: skip
     heads = (("figure", False), ("A", True), ("B", True), ("change", True))
     note = f"The first {MOST_ROWS} of {len(outputs):,}." if len(outputs) > MOST_ROWS else ""
-    return PageTable("changes", "Figures that changed, the largest effect first", heads, rows, note)
+    return PageTable("changes", "Figures that changed: those of the sentences, then by effect", heads, rows, note)
 
 
 def _text(text: str) -> Cell:

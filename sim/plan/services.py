@@ -111,16 +111,27 @@ def plan_service(name: str, spec: ServiceSpec, cluster: ResolvedCluster) -> Plan
     return PlannedService(name, spec, model, profile, main, prefill, draft)
 
 
-def place_services(services: Mapping[str, PlannedService], cluster: ResolvedCluster) -> ClusterState:
+def place_services(
+    services: Mapping[str, PlannedService], cluster: ResolvedCluster, *, least: bool = False
+) -> ClusterState:
     """Put every replica on the cluster: packed, and the devices of one stage on one node where a node holds them.
+
+    Args:
+        services: what is to be placed.
+        cluster: where.
+        least: as many replicas as there are at the beginning, not as many as there may be.
 
     Raises:
         InfeasibleError: the cluster has too few devices, or none that lie together.
 
     """
-    wanted = sum(service.devices for service in services.values())
+    held = {
+        name: sum(plan.devices * count for plan, count in _replicas(service, least=least))
+        for name, service in services.items()
+    }
+    wanted = sum(held.values())
     if wanted > cluster.spec.count:
-        parts = ", ".join(f"{service.name} {service.devices:,}" for service in services.values())
+        parts = ", ".join(f"{name} {devices:,}" for name, devices in held.items())
         raise InfeasibleError(
             "the services need more devices than the cluster has",
             value=f"{parts}: {wanted:,} of {cluster.spec.count:,}",
@@ -129,7 +140,7 @@ def place_services(services: Mapping[str, PlannedService], cluster: ResolvedClus
         )
     state = ClusterState(ClusterMap([pool_of_cluster(cluster)]))
     for service in services.values():
-        for plan, count in _replicas(service):
+        for plan, count in _replicas(service, least=least):
             for number in range(count):
                 if _place_one(state, plan, cluster) is None:
                     raise InfeasibleError(
@@ -142,19 +153,25 @@ def place_services(services: Mapping[str, PlannedService], cluster: ResolvedClus
     return state
 
 
-def _replicas(service: PlannedService) -> list[tuple[ReplicaPlan, int]]:
-    apart = service.spec.disaggregation
+def _replicas(service: PlannedService, *, least: bool) -> list[tuple[ReplicaPlan, int]]:
+    apart, replicas = service.spec.disaggregation, service.spec.replicas
     if apart is not None and service.prefill is not None:
         return [(service.prefill, apart.prefill), (service.plan, apart.decode)]
-    return [(service.plan, service.spec.most_replicas)]
+    return [(service.plan, service.spec.most_replicas if isinstance(replicas, int) or not least else replicas.min)]
+
+
+def lie_together(plan: ReplicaPlan, cluster: ResolvedCluster) -> tuple[int, str | None]:
+    """Give the devices of a replica that share a node, and the level that holds the replica where one must.
+
+    A group wider than a node spans whole nodes of its scale-up domain.
+    """
+    node, group = max(cluster.devices_per_node, 1), plan.layout.tensor_parallel
+    return min(group, node), "domain" if group > node else None
 
 
 def _place_one(state: ClusterState, plan: ReplicaPlan, cluster: ResolvedCluster) -> Allocation | None:
-    node = max(cluster.devices_per_node, 1)
-    group = plan.layout.tensor_parallel
-    # A group wider than a node spans whole nodes of its scale-up domain.
-    within = "domain" if group > node else None
-    return place(state, plan.devices, "packed", chunk=min(group, node), within=within)
+    chunk, within = lie_together(plan, cluster)
+    return place(state, plan.devices, "packed", chunk=chunk, within=within)
 
 
 def engine_profile(settings: EngineSettings) -> EngineProfile:

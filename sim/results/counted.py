@@ -10,7 +10,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.results.counted_rules import ALONE, LATENCIES, OF_ALL_JOBS, OF_JOBS, PER_TASK, SQL, TIME_OF_TASKS, TOOLS
+from sim.results.counted_rules import (
+    ALONE,
+    LATENCIES,
+    OF_ALL_JOBS,
+    OF_JOBS,
+    OF_REPLICAS,
+    PER_TASK,
+    SQL,
+    TIME_OF_TASKS,
+    TOOLS,
+)
 from sim.results.counted_rules import STATISTICS as WORDS
 
 if TYPE_CHECKING:
@@ -103,6 +113,7 @@ def _of_service(record: Record, service: str, rest: str) -> Iterator[tuple[_Rows
     yield _Rows("requests", f"{of} and counted", f"requests of {service} {after}"), rest
     yield _Rows("requests", of, ""), f"{service}.{rest}"
     yield _Rows("timeline", of, ""), rest
+    yield _Rows("jobs", of, f"gangs of {service}"), rest
 
 
 def _rule(record: Record, rows: _Rows, key: str) -> Rule | None:
@@ -113,12 +124,10 @@ def _rule(record: Record, rows: _Rows, key: str) -> Rule | None:
         words, expression, kept = spread[stem]
         linear = LINEAR if name in QUANTILES else ""
         return f"{WORDS[name]} of {words}{linear}", _statistic(expression, name), kept
-    if rows.table == "jobs" and not rows.where:
-        return OF_ALL_JOBS.get(key)
+    if rows.table == "jobs":
+        return (OF_REPLICAS if rows.where else OF_ALL_JOBS).get(key)
     if rows.table == "accounts" and key == "seconds":
         return "device-seconds / devices", f"sum(device_seconds) / {record.result['devices']}", ""
-    if rows.table == "accounts" and _named(record, "services"):
-        return "devices held by jobs / devices, of those that no service keeps", "", ""
     if rows.table == "tasks" and (column := key.removesuffix("_per_task")) in PER_TASK:
         return f"mean of {column}", f"avg({column})", ""
     return SQL.get(rows.table, {}).get(key) or _with_totals(record, rows, key)

@@ -20,6 +20,7 @@ _SPENT = "sum(greatest(finish_s - start_s, 0))"
 _RIGHT = "avg(if(solved = 1, 1, 0))"
 _WIDTH_S = "(max(time_s) - min(time_s)) / (count(*) - 1)"
 _ENDED = "outcome = 'finished'"
+_NO_SERVICE = "service = ''"
 
 LATENCIES: dict[str, Rule] = {
     "ttft_s": ("first token - arrival of answers", "first_token_s - arrival_s", _DONE),
@@ -147,12 +148,26 @@ OF_ALL_JOBS: dict[str, Rule] = {
         "pow(sum(1 / slowdown), 2) / (count(*) * sum(1 / slowdown ** 2))",
         _ENDED,
     ),
-    "preemptions": ("times that one gave its devices back for another", "sum(preemptions)", ""),
-    "failures": ("times that a failing device stopped one", "sum(failures)", ""),
+    "preemptions": ("times that one gave its devices back for another", "coalesce(sum(preemptions), 0)", _NO_SERVICE),
+    "failures": ("times that a failing device stopped one", "coalesce(sum(failures), 0)", _NO_SERVICE),
     "lost_device_s": ("device-seconds of lost work of those that ended", "coalesce(sum(lost_device_s), 0)", _ENDED),
     "rejected": ("number that can never run here", "count(*)", "outcome = 'rejected'"),
 }
 """Figures of all jobs together."""
+_GOT = "case when start_s <= finish_s then start_s else finish_s end"
+_NEVER = "case when start_s <= finish_s then 0 else 1 end"
+OF_REPLICAS: dict[str, Rule] = {
+    "devices_wait_s.mean": ("mean time from asking to having devices, or to giving up", f"avg({_GOT} - arrival_s)", ""),
+    "devices_wait_s.max": (
+        "longest time from asking to having devices, or to giving up",
+        f"max({_GOT} - arrival_s)",
+        "",
+    ),
+    "replicas_without_devices": ("number that never had devices", f"sum({_NEVER})", ""),
+    "replicas_preempted": ("times that a policy took devices away", "sum(preemptions)", ""),
+    "replicas_failed": ("times that a failing device stopped one", "sum(failures)", ""),
+}
+"""Figures of the gangs that the replicas of a service ask for, where it shares a queue."""
 SQL: dict[str, dict[str, Rule]] = {
     "requests": _OF_REQUESTS,
     "timeline": _OF_TIME,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.engine.cluster.recording import FINISHED
+from sim.engine.cluster.recording import FINISHED, RELEASED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +94,8 @@ def mean_contention(arrival_s: Floats, finish_s: Floats) -> Floats:
     >>> mean_contention(np.array([0.0, 5.0]), np.array([10.0, 10.0])).tolist()
     [1.5, 2.0]
     """
+    if not len(arrival_s):
+        return np.zeros(0)
     times = np.concatenate([arrival_s, finish_s])
     steps = np.concatenate([np.ones(len(arrival_s)), -np.ones(len(finish_s))])
     order = np.argsort(times, kind="stable")
@@ -118,7 +120,7 @@ def over_time(recording: ClusterRecording, bins: int = BINS) -> dict[str, Floats
     """Give mean queue, allocation and running jobs over equal stretches of time."""
     end_s = recording.wall_clock_s
     edges = np.linspace(0.0, end_s, bins + 1) if end_s else np.array([0.0, 0.0])
-    stretches, ended = recording.stretches, recording.outcome == FINISHED
+    stretches, ended = recording.stretches, np.isin(recording.outcome, (FINISHED, RELEASED))
     arrival_s = np.array([job.arrival_s for job in recording.workload.jobs], dtype=np.float64)[ended]
     asked = np.array([job.devices for job in recording.workload.jobs], dtype=np.float64)[ended]
     there = _mean_of(edges, arrival_s, recording.finish_s[ended])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.engine.cluster.recording import REJECTED
+from sim.engine.cluster.recording import REJECTED, RELEASED
 from sim.engine.ledger import FREE
 from sim.results.jobs import JobFigures, figures, jain, over_time
 from sim.results.run_report import Column, Section, Value
@@ -32,7 +32,8 @@ def sentence(recording: ClusterRecording) -> str:
     from sim.results.words import duration  # noqa: PLC0415 - words load the answer model
 
     done = figures(recording)
-    ended, asked = len(done.rows), len(recording.workload.jobs)
+    own = own_rows(recording)
+    ended, asked = len(done.rows), int(np.sum(recording.outcome[own] != RELEASED))
     share = _held_share(recording)
     wait = duration(float(done.wait_s.mean())) if ended else "none"
     turned_away = int(np.sum(recording.outcome == REJECTED))
@@ -57,11 +58,17 @@ def values(recording: ClusterRecording, prefix: str = "jobs") -> dict[str, Value
         found["makespan_s"] = Value(float(recording.finish_s[done.rows].max()) - first_s, "second", "lower")
         found[f"{prefix}.fairness.jain"] = Value(jain(1.0 / done.slowdown), "ratio", "higher")
     found["allocated"] = Value(_held_share(recording), "fraction", "higher")
-    found[f"{prefix}.preemptions"] = Value(float(recording.preemptions.sum()), "ratio", "lower")
-    found[f"{prefix}.failures"] = Value(float(recording.failures.sum()), "ratio", "lower")
+    own = own_rows(recording)
+    found[f"{prefix}.preemptions"] = Value(float(recording.preemptions[own].sum()), "ratio", "lower")
+    found[f"{prefix}.failures"] = Value(float(recording.failures[own].sum()), "ratio", "lower")
     found[f"{prefix}.lost_device_s"] = Value(float(done.lost_device_s.sum()), "second", "lower")
     found[f"{prefix}.rejected"] = Value(float(np.sum(recording.outcome == REJECTED)), "ratio", "lower")
     return found
+
+
+def own_rows(recording: ClusterRecording) -> slice:
+    """Give the rows that are jobs; those behind them are replicas of services."""
+    return slice(len(recording.workload.jobs) - len(recording.replicas))
 
 
 def sections(recording: ClusterRecording, fragmentation: float | None = None) -> tuple[Section, ...]:
@@ -78,20 +85,21 @@ def tables(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
     }
     by_row["slowdown"][done.rows], by_row["lost_device_s"][done.rows] = done.slowdown, done.lost_device_s
     by_row["finish_time_fairness"][done.rows] = done.finish_time
-    outcomes = np.array(["waiting", "finished", "rejected"], dtype=object)
+    outcomes = np.array(["waiting", "finished", "rejected", "released"], dtype=object)
     kinds = np.array(recording.kinds, dtype=object)
     return _heat(recording) | {
         "jobs": {
             "number": np.array([job.number for job in jobs], dtype=np.int64),
             "name": np.array([job.name for job in jobs], dtype=object),
             "tenant": np.array([job.tenant for job in jobs], dtype=object),
+            "service": np.array([""] * (len(jobs) - len(recording.replicas)) + list(recording.replicas), dtype=object),
             "priority": np.array([job.priority for job in jobs], dtype=np.int64),
             "devices": np.array([job.devices for job in jobs], dtype=np.int64),
             "arrival_s": np.array([job.arrival_s for job in jobs], dtype=np.float64),
             "start_s": recording.start_s,
             "finish_s": recording.finish_s,
-            "run_s": np.array(recording.workload.run_s, dtype=np.float64),
-            "estimate_s": np.array([job.estimate_s for job in jobs], dtype=np.float64),
+            "run_s": _known(np.array(recording.workload.run_s, dtype=np.float64)),
+            "estimate_s": _known(np.array([job.estimate_s for job in jobs], dtype=np.float64)),
             "outcome": outcomes[recording.outcome],
             "preemptions": recording.preemptions,
             "failures": recording.failures,
@@ -120,6 +128,11 @@ def parts(recording: ClusterRecording) -> tuple[tuple[str, float], ...]:
     accounts = recording.accounts.device_seconds
     largest_first = sorted(accounts, key=lambda name: -accounts[name])
     return tuple((name, accounts[name] / recording.capacity) for name in largest_first)
+
+
+def _known(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave out lengths that nobody knows."""
+    return np.where(np.isinf(seconds), np.nan, seconds)
 
 
 def _heat(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
@@ -216,5 +229,6 @@ def _time_section(recording: ClusterRecording, fragmentation: float | None) -> S
         Column("jobs running", "ratio"),
         Column("devices held", "fraction"),
     )
-    note = "" if fragmentation is None else f"Fragmentation, averaged over time: {fragmentation:.1%}."
-    return Section("cluster", "Queue and allocation over time", columns, rows, note)
+    told = ["Replicas of services count as jobs here."] if recording.replicas else []
+    told += [] if fragmentation is None else [f"Fragmentation, averaged over time: {fragmentation:.1%}."]
+    return Section("cluster", "Queue and allocation over time", columns, rows, " ".join(told))

@@ -98,7 +98,7 @@ class Scaling(FrozenModel):
     min: Replicas
     """Fewest replicas; so many are there at the beginning."""
     max: Replicas
-    """Most replicas; the cluster keeps devices for them."""
+    """Most replicas; beside jobs they are had as far as the queue gives devices."""
     target: Annotated[float, Field(gt=0, le=1e9), BeforeValidator(refuse_truth)] = 32.0
     """Outstanding requests of each replica that the autoscaler aims at."""
     every: Annotated[Seconds, Field(gt=0)] = 10.0
@@ -196,8 +196,12 @@ class ServiceSpec(FrozenModel):
     """Rate at which a device loads its weights."""
     tenant: Slug | None = None
     """Who pays for the service."""
-    priority: Annotated[int, Field(ge=0, le=1000), BeforeValidator(refuse_truth)] = 0
-    """Of the service among the jobs of the cluster; higher goes first."""
+    priority: Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(refuse_truth)] = 0
+    """Of its replicas among the jobs of the cluster; higher is more urgent; that of the tenant where none is given."""
+    preemptible: bool = Field(default=False, exclude_if=lambda given: not given)
+    """Whether a policy may take devices from its replicas for others; their requests are then sent again."""
+    at: Seconds = Field(default=0.0, exclude_if=lambda given: not given)
+    """When it asks for its devices; requests that come before wait."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from sim.plan.resolve import resolve_cluster
 from sim.plan.services import place_services, plan_service
 from sim.results.run_report import Column, Section
-from sim.study.scenarios import player
+from sim.study.scenarios import in_queue, player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.spec.scenario import Scenario
+    from sim.study.cluster import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,24 @@ def check_scenario(scenario: Scenario, *, allow_code: bool = False) -> Checked:
     """
     player(scenario, allow_code=allow_code)  # refuses what cannot be played
     kinds = {workload.kind for workload in scenario.workloads}
-    jobs = scenario
+    prepared = None
+    if kinds & {"jobs", "training"} or in_queue(scenario):
+        prepared = importlib.import_module("sim.study.cluster").prepare_cluster(scenario, allow_code=allow_code)
     sections: list[Section] = []
     if scenario.services:
-        sections += _services(scenario)
-        if kinds & {"jobs", "training"}:
-            jobs = importlib.import_module("sim.study.shared").jobs_part(scenario)
-    if kinds & {"jobs", "training"}:
-        sections += _jobs(jobs, allow_code=allow_code)
+        sections += _services(scenario, prepared)
+    if prepared is not None and prepared.workload.jobs:
+        sections += _jobs(prepared)
     return Checked(scenario.name, tuple(sections))
 
 
-def _services(scenario: Scenario) -> Iterator[Section]:
+def _services(scenario: Scenario, prepared: Prepared | None) -> Iterator[Section]:
     cluster = resolve_cluster(scenario.one_cluster)
-    planned = {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}
-    place_services(planned, cluster)
+    if prepared is None:
+        planned = {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}
+        place_services(planned, cluster)
+    else:
+        planned = importlib.import_module("sim.study.shared").services_in_queue(scenario, prepared)
     columns = (
         Column("service"),
         Column("model"),
@@ -80,8 +84,7 @@ def _services(scenario: Scenario) -> Iterator[Section]:
     yield Section("services", "Services", columns, rows, note)
 
 
-def _jobs(scenario: Scenario, *, allow_code: bool) -> Iterator[Section]:
-    prepared = importlib.import_module("sim.study.cluster").prepare_cluster(scenario, allow_code=allow_code)
+def _jobs(prepared: Prepared) -> Iterator[Section]:
     jobs = prepared.workload.jobs
     rows: list[tuple[float | str | None, ...]] = []
     for tenant in dict.fromkeys(job.tenant for job in jobs):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.cost.precision import weigh
+from sim.engine.cluster.books import PURPOSES
 from sim.engine.cluster.fabric import Exchanging, SharedFabric
 from sim.engine.cluster.places import Places
 from sim.engine.cluster.registry import find, find_python, make
@@ -72,19 +73,31 @@ def play_cluster(scenario: Scenario, *, allow_code: bool = False) -> RunReport:
 def play(prepared: Prepared, seed: int) -> ClusterRecording:
     """Play to the end of the last job."""
     world = World(sum(pool.devices for pool in prepared.pools), seed)
-    places = None if prepared.cluster_map is None else Places(prepared.cluster_map, prepared.rules.place)
-    network = _network(prepared)
-    scheduler = Scheduler(world, prepared.pools, prepared.workload, prepared.policy, prepared.rules, places, network)
-    meter = None if places is None else _meter(places, scheduler)
-    held = None if places is None else HeldOverTime(places.state, lambda: scheduler.now_s)
-    scheduler.begin()
-    world.run_until(scheduler.has_finished)
-    if meter is not None:
-        meter.settle()
-    if held is not None:
-        held.settle()
-    share, samples = None if meter is None else meter.share, None if held is None else held.samples
-    return replace(scheduler.record(), fragmentation=share, held=samples)
+    queue = ClusterQueue(world, prepared)
+    queue.scheduler.begin()
+    world.run_until(queue.scheduler.has_finished)
+    return queue.record()
+
+
+class ClusterQueue:
+    """The cluster of a scenario in a world, and what waits for it."""
+
+    def __init__(self, world: World, prepared: Prepared) -> None:
+        """Begin with all devices free."""
+        places = None if prepared.cluster_map is None else Places(prepared.cluster_map, prepared.rules.place)
+        network, pools = _network(prepared), prepared.pools
+        self.scheduler = Scheduler(world, pools, prepared.workload, prepared.policy, prepared.rules, places, network)
+        self._meter = None if places is None else _meter(places, self.scheduler)
+        self._held = None if places is None else HeldOverTime(places.state, lambda: self.scheduler.now_s)
+
+    def record(self) -> ClusterRecording:
+        """Give what happened, at the end."""
+        recording = self.scheduler.record()
+        if self._meter is None or self._held is None:
+            return recording
+        self._meter.settle()
+        self._held.settle()
+        return replace(recording, fragmentation=self._meter.share, held=self._held.samples)
 
 
 def prepare_cluster(scenario: Scenario, *, allow_code: bool = False) -> Prepared:
@@ -109,7 +122,7 @@ def prepare_cluster(scenario: Scenario, *, allow_code: bool = False) -> Prepared
 
 def _meter(places: Places, scheduler: Scheduler) -> FragmentationOverTime:
     """Watch how much of what is free the jobs of this workload could not use, each job as often as it comes."""
-    mix = Counter(job.chunk or job.devices for job in scheduler.workload.jobs)
+    mix = Counter(job.chunk or job.devices for job in scheduler.workload.jobs) or Counter([1])
     return FragmentationOverTime(places.state, sorted(mix.items()), lambda: scheduler.now_s)
 
 
@@ -170,7 +183,8 @@ def report(scenario: Scenario, prepared: Prepared, recording: ClusterRecording) 
     flop = {}
     if precision is not None:
         amounts = recording.accounts.amounts.get("flop", {})
-        flop = {name: weigh({precision: amount}, peaks) for name, amount in amounts.items() if amount}
+        ours = {name: amounts.get(name, 0.0) for name in PURPOSES}  # services say of themselves what theirs were for
+        flop = {name: weigh({precision: amount}, peaks) for name, amount in ours.items() if amount}
     bills = [machine.bill(each, recording.wall_clock_s) for each in recording.by_kind]
     unpriced = ", ".join(each.accelerator for each in bills if each.cost_usd is None)
     unpowered = ", ".join(each.accelerator for each in bills if each.energy_j is None)

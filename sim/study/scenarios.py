@@ -68,8 +68,8 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
 
     """
     kinds = {workload.kind for workload in scenario.workloads}
-    on_services, on_devices = kinds & {"requests", "tasks"}, kinds & {"jobs", "training"}
-    if on_services and on_devices:
+    on_services = kinds & {"requests", "tasks"}
+    if on_services and in_queue(scenario):
         return partial(_player("shared", "play_shared"), allow_code=allow_code)
     if on_services:
         return _player("serving", "play_serving")
@@ -81,6 +81,11 @@ def player(scenario: Scenario, *, allow_code: bool = False) -> Callable[[Scenari
             mend="a workload of requests or tasks, or leave out services",
         )
     return partial(_player("cluster", "play_cluster"), allow_code=allow_code)
+
+
+def in_queue(scenario: Scenario) -> bool:
+    """Tell whether services wait for their devices in a queue: beside jobs, or where a policy is stated."""
+    return scenario.policy is not None or any(workload.kind in ("jobs", "training") for workload in scenario.workloads)
 
 
 def _player(module: str, function: str) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ import importlib
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.cost.energy import node_factor
 from sim.engine.arrivals import drawn_requests, recorded_requests
@@ -28,6 +28,8 @@ from sim.study.serving_report import report
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.engine.ledger import Accounts
+    from sim.engine.serving.devices import Devices
     from sim.engine.workload import Player
     from sim.plan.resolve import ResolvedCluster
     from sim.results.run_report import RunReport
@@ -57,52 +59,128 @@ def play_serving(scenario: Scenario) -> RunReport:
 
     """
     cluster = resolve_cluster(scenario.one_cluster)
-    workloads = {index: workload.requests for index, workload in enumerate(scenario.workloads) if workload.requests}
-    _check(scenario, workloads)
-    planned = {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}
+    planned = plan_services(scenario, cluster)
     place_services(planned, cluster)
     world = World(cluster.spec.count, scenario.seed)
-    running = {name: start_service(world, each, cluster, workloads) for name, each in planned.items()}
-    traces = {index: open_trace(spec.trace.file, spec.trace.format) for index, spec in workloads.items() if spec.trace}
-    players = [
-        start_workload(world, spec, index, running[spec.service], traces.get(index))
-        for index, spec in workloads.items()
-    ]
-    left = set(workloads)
-    for index, player in zip(workloads, players, strict=True):
-        player.on_over = partial(left.discard, index)
-        player.window = planned[workloads[index].service].model.max_positions or math.inf
-    tasks = None
-    if any(workload.tasks is not None for workload in scenario.workloads):
-        # Requests alone do not wait for what graphs need.
-        graphs = importlib.import_module("sim.study.graphs")
-        services = {name: (each.service, each.planned) for name, each in running.items()}
-        tasks = graphs.Tasks(world, scenario, services, left.discard)
-        left |= set(tasks.workloads)
-    world.run_until(lambda: not left)
-    end_s = world.now_s
-    served = [close_service(each, cluster, end_s) for each in running.values()]
-    accounts = world.ledger.close(end_s)
-    notes = [
-        f"{spec.label}: {trace.left_out:,} requests of the trace failed when it was recorded and are left out"
-        for index, spec in workloads.items()
-        if (trace := traces.get(index)) is not None and trace.left_out
-    ]
-    notes += [
-        f"{player.spec.label}: {player.beyond_window:,} requests are longer than the {player.window:,} tokens that the "
-        "model takes; they are served as if it took them"
-        for player in players
-        if player.beyond_window
-    ]
-    told = report(scenario, cluster, served, accounts, list(planned.values()), notes)
-    if tasks is None:
-        return told
-    together: RunReport = tasks.told_with(told, served)
-    return together
+    services = Services(world, scenario, cluster, planned)
+    services.send()
+    world.run_until(services.are_over)
+    services.close()
+    return services.report(world.ledger.close(world.now_s))
+
+
+def plan_services(scenario: Scenario, cluster: ResolvedCluster) -> dict[str, PlannedService]:
+    """Plan the services of a scenario, whose workloads make sense.
+
+    Raises:
+        SimError: a name is unknown, a model does not fit, or the scenario contradicts itself.
+
+    """
+    _check(scenario, requests_of(scenario))
+    return {name: plan_service(name, spec, cluster) for name, spec in scenario.services.items()}
+
+
+def requests_of(scenario: Scenario) -> dict[int, RequestsSpec]:
+    """Give the workloads of requests, by their place in the scenario."""
+    return {index: workload.requests for index, workload in enumerate(scenario.workloads) if workload.requests}
+
+
+class Services:
+    """The services of a scenario in a world, and what is sent to them."""
+
+    def __init__(
+        self,
+        world: World,
+        scenario: Scenario,
+        cluster: ResolvedCluster,
+        planned: Mapping[str, PlannedService],
+        devices: Mapping[str, Devices] | None = None,
+    ) -> None:
+        """Begin the services; they ask for devices where the scenario says so, or take what is free in the world."""
+        self._world, self._scenario, self._cluster, self._planned = world, scenario, cluster, planned
+        self._workloads = requests_of(scenario)
+        own = devices or {}
+        self._running = {
+            name: start_service(world, each, cluster, self._workloads, own.get(name)) for name, each in planned.items()
+        }
+        self._traces: dict[int, Trace] = {}
+        self._players: list[Player] = []
+        self._left: set[int] = set()
+        self._tasks: Any = None
+        self._ends = devices is not None
+        """Whether a service that nobody needs any more gives its devices back to others."""
+
+    def send(self) -> None:
+        """Begin to send requests and tasks."""
+        world, scenario, workloads = self._world, self._scenario, self._workloads
+        for index, spec in workloads.items():
+            if spec.trace:
+                self._traces[index] = open_trace(spec.trace.file, spec.trace.format)
+        for index, spec in workloads.items():
+            player = start_workload(world, spec, index, self._running[spec.service], self._traces.get(index))
+            player.on_over = partial(self._over, index)
+            player.window = self._planned[spec.service].model.max_positions or math.inf
+            self._players.append(player)
+        self._left = set(workloads)
+        if any(workload.tasks is not None for workload in scenario.workloads):
+            # Requests alone do not wait for what graphs need.
+            graphs = importlib.import_module("sim.study.graphs")
+            services = {name: (each.service, each.planned) for name, each in self._running.items()}
+            self._tasks = graphs.Tasks(world, scenario, services, self._over)
+            self._left |= set(self._tasks.workloads)
+        if self._ends:
+            self._end_idle()
+
+    def are_over(self) -> bool:
+        """Tell whether all that was sent is answered, and nothing comes any more."""
+        return not self._left
+
+    def close(self) -> None:
+        """End the services and settle what they did with the ledger."""
+        self._served = [close_service(each, self._cluster) for each in self._running.values()]
+
+    def report(self, accounts: Accounts) -> RunReport:
+        """Tell what was played."""
+        notes = [
+            f"{spec.label}: {trace.left_out:,} requests of the trace failed when it was recorded and are left out"
+            for index, spec in self._workloads.items()
+            if (trace := self._traces.get(index)) is not None and trace.left_out
+        ]
+        notes += [
+            f"{player.spec.label}: {player.beyond_window:,} requests are longer than the {player.window:,} tokens that "
+            "the model takes; they are served as if it took them"
+            for player in self._players
+            if player.beyond_window
+        ]
+        served = self._served
+        told = report(self._scenario, self._cluster, served, accounts, list(self._planned.values()), notes)
+        if self._tasks is None:
+            return told
+        together: RunReport = self._tasks.told_with(told, served)
+        return together
+
+    def _over(self, index: int) -> None:
+        """Note that all of a workload is answered, and end the services that nobody needs any more."""
+        self._left.discard(index)
+        if self._ends:
+            # Whoever tells of the last answer still has the replica in its hands.
+            self._world.after(0.0, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """End the services that no request and no task may still come to; any task may call any service."""
+        tasks = self._left - set(self._workloads)
+        needed = {self._workloads[index].service for index in self._left & set(self._workloads)}
+        for name, running in self._running.items():
+            if not tasks and name not in needed:
+                running.service.end()
 
 
 def start_service(
-    world: World, planned: PlannedService, cluster: ResolvedCluster, workloads: Mapping[int, RequestsSpec]
+    world: World,
+    planned: PlannedService,
+    cluster: ResolvedCluster,
+    workloads: Mapping[int, RequestsSpec],
+    devices: Devices | None = None,
 ) -> Running:
     """Begin a service in a world; its finished requests are folded as they come."""
     own = {index: spec for index, spec in workloads.items() if spec.service == planned.name}
@@ -110,7 +188,7 @@ def start_service(
     fold = ServiceFold(measured)
     by_priority = len({spec.priority for spec in own.values()}) > 1
     options = service_options(planned, cluster, by_priority=by_priority)
-    service = Service(world, planned.plan, options, name=planned.name, consume=fold)
+    service = Service(world, planned.plan, options, name=planned.name, consume=fold, devices=devices)
     return Running(planned, service, fold, measured)
 
 
@@ -141,10 +219,10 @@ def start_workload(world: World, spec: RequestsSpec, index: int, running: Runnin
     return player
 
 
-def close_service(running: Running, cluster: ResolvedCluster, end_s: float) -> Served:
+def close_service(running: Running, cluster: ResolvedCluster) -> Served:
     """End a service and gather what is told of it."""
     planned, chip = running.planned, cluster.accelerator
-    recording = running.service.close(end_s)
+    recording = running.service.close()
     assert chip.memory_bandwidth_bytes_per_s is not None, "an ideal machine serves nobody"
     price = cluster.spec.price
     if price is None and chip.price_usd_per_s is not None:
@@ -212,6 +290,7 @@ def service_options(planned: PlannedService, cluster: ResolvedCluster, *, by_pri
         disaggregation=disaggregation,
         offload=offload,
         cold_start_s=cold_start_s,
+        at_s=spec.at,
     )
 
 

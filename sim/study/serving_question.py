@@ -150,7 +150,7 @@ def play_load(asked: Asked, replicas: int, requests: RequestsSpec, seed: int) ->
     running = start_service(world, planned, asked.cluster, {0: requests})
     player = start_workload(world, requests, 0, running, None)
     world.run_until(lambda: player.over)
-    served = close_service(running, asked.cluster, world.now_s)
+    served = close_service(running, asked.cluster)
     world.ledger.close(world.now_s)
     return served
 

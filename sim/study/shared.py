@@ -1,125 +1,152 @@
-"""Play services beside jobs: each service keeps the devices of its most replicas, and the jobs share the rest.
+"""Play services beside jobs: the replicas of services are gangs in the queue that jobs wait in too.
 
-Neither waits for the other after the devices are divided, so each part is played by its own engine, and both are told
-together. A service that takes devices from running jobs as it grows is not modelled: its most replicas are its own.
+One clock, one policy, one placement and one ledger hold for all of them. A replica runs until its service gives its
+devices back: when fewer replicas suffice, or when nothing can come to the service any more.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sim.engine.ledger import FREE, ConservationError
-from sim.errors import InfeasibleError
+from sim.engine.cluster.replicas import QueuedDevices, Standing, Together
+from sim.engine.world import World
+from sim.errors import InfeasibleError, ScenarioError
 from sim.plan.resolve import resolve_cluster
-from sim.plan.services import plan_service
-from sim.plan.training import power_model
-from sim.study.cluster import play_cluster
+from sim.plan.services import lie_together, place_services
+from sim.results.queued_services import notes, section, values
+from sim.study import cluster as jobs_of
+from sim.study.cluster import ClusterQueue, prepare_cluster
+from sim.study.cluster_jobs import priority_of
+from sim.study.cluster_pools import ANYWHERE
 from sim.study.provenance import provenance
-from sim.study.serving import play_serving
+from sim.study.serving import Services, plan_services
 
 if TYPE_CHECKING:
+    from sim.engine.cluster.recording import ClusterRecording
     from sim.plan.resolve import ResolvedCluster
+    from sim.plan.services import PlannedService
     from sim.results.run_report import RunReport
     from sim.spec.scenario import Scenario
-
-ON_SERVICES = ("requests", "tasks")
-TOLERANCE = 1e-9
-"""Relative rounding of the sum of accounts."""
+    from sim.study.cluster import Prepared
 
 
 def play_shared(scenario: Scenario, *, allow_code: bool = False) -> RunReport:
-    """Play services with their requests and tasks, and jobs and training runs on the other nodes, once.
+    """Play services with their requests and tasks, and jobs and training runs, on one cluster, once.
 
     Raises:
-        InfeasibleError: the services leave no node for the jobs.
-        SimError: what either part raises.
+        InfeasibleError: the services can never have the replicas that they begin with.
+        SimError: what services or jobs raise.
 
     """
     cluster = resolve_cluster(scenario.one_cluster)
-    of_jobs = jobs_part(scenario)
-    served = play_serving(_part(scenario, cluster, _held_devices(scenario, cluster), of_services=True))
-    done = play_cluster(of_jobs, allow_code=allow_code)
-    return _together(scenario, cluster, served, done)
+    prepared = prepare_cluster(scenario, allow_code=allow_code)
+    planned = services_in_queue(scenario, prepared)
+    world = World(sum(pool.devices for pool in prepared.pools), scenario.seed)
+    queue = ClusterQueue(world, prepared)
+    devices = {
+        name: QueuedDevices(queue.scheduler, _standing(scenario, prepared, each), _together(each, cluster))
+        for name, each in planned.items()
+    }
+    services = Services(world, scenario, cluster, planned, devices)
+    queue.scheduler.begin()
+    services.send()
+    world.run_until(lambda: queue.scheduler.has_finished() and services.are_over())
+    services.close()
+    recording = queue.record()
+    served = services.report(recording.accounts)
+    done = jobs_of.report(scenario, prepared, recording)
+    return _as_one(scenario, served, done, recording, list(planned), cluster.spec.carbon)
 
 
-def jobs_part(scenario: Scenario) -> Scenario:
-    """Give the jobs and training runs of a scenario on the nodes that its services leave.
+def services_in_queue(scenario: Scenario, prepared: Prepared) -> dict[str, PlannedService]:
+    """Plan services that will wait for their devices; what can never be had is refused.
 
     Raises:
-        InfeasibleError: the services leave no node.
+        InfeasibleError: the replicas at the beginning do not fit the empty cluster, or one of them not a quota.
+        SimError: a name is unknown, a model does not fit, or the scenario contradicts itself.
 
     """
     cluster = resolve_cluster(scenario.one_cluster)
-    held = _held_devices(scenario, cluster)
-    left = cluster.spec.count - held
-    if left <= 0:
-        raise InfeasibleError(
-            "the services leave no node for the jobs",
-            value=f"{held:,} of {cluster.spec.count:,} devices at their most replicas",
-            where="services",
-            mend=f"cluster.count={held + cluster.devices_per_node} or more, or fewer replicas",
+    planned = plan_services(scenario, cluster)
+    if prepared.rules.place != ANYWHERE:
+        place_services(planned, cluster, least=True)
+    for name, each in planned.items():
+        plans = [each.plan] if each.prefill is None else [each.plan, each.prefill]
+        quota = prepared.rules.quotas.get(each.spec.tenant or "")
+        if quota is not None and max(plan.devices for plan in plans) > quota:
+            raise InfeasibleError(
+                "a replica fits the quota of its tenant",
+                value=f"{max(plan.devices for plan in plans)} devices, quota {quota}",
+                where=f"services.{name}.tenant",
+                mend=f"tenants.{each.spec.tenant}.quota: {max(plan.devices for plan in plans)} or more",
+            )
+    return planned
+
+
+def _standing(scenario: Scenario, prepared: Prepared, planned: PlannedService) -> Standing:
+    """Say how a service stands among the jobs; it runs on the accelerator that it was planned for."""
+    spec, kinds = planned.spec, prepared.machine.kinds
+    own = prepared.machine.said.accelerator.name
+    if len(kinds) > 1 and own not in kinds:
+        raise ScenarioError(
+            "a service runs on the accelerator of the cluster",
+            value=f"{own}; the nodes are of {', '.join(kinds)}",
+            where=f"services.{planned.name}",
+            mend=f"cluster.accelerator: one of {', '.join(kinds)}",
         )
-    return _part(scenario, cluster, left, of_services=False)
-
-
-def _held_devices(scenario: Scenario, cluster: ResolvedCluster) -> int:
-    """Count the devices of the nodes that the services keep, at their most replicas."""
-    planned = [plan_service(name, spec, cluster) for name, spec in scenario.services.items()]
-    nodes = math.ceil(sum(service.devices for service in planned) / cluster.devices_per_node)
-    return nodes * cluster.devices_per_node
-
-
-def _part(scenario: Scenario, cluster: ResolvedCluster, devices: int, *, of_services: bool) -> Scenario:
-    """Give one half of the scenario on so many devices; spare nodes are for the jobs."""
-    spec = cluster.spec.model_copy(update={"count": devices} | ({"spares": 0} if of_services else {}))
-    workloads = tuple(each for each in scenario.workloads if (each.kind in ON_SERVICES) is of_services)
-    update: dict[str, object] = {"cluster": spec, "workloads": workloads}
-    if of_services:
-        update |= {"policy": None}
-    else:
-        update |= {"services": {}, "tools": {}, "graphs": {}}
-    return scenario.model_copy(update=update)
-
-
-def _together(scenario: Scenario, cluster: ResolvedCluster, served: RunReport, done: RunReport) -> RunReport:
-    """Tell both parts as one; the devices of the part that ends first are free from then on."""
-    end_s = max(served.wall_clock_s, done.wall_clock_s)
-    free_device_s = sum(each.devices * (end_s - each.wall_clock_s) for each in (served, done))
-    accounts: dict[str, float] = {}
-    for each in (served, done):
-        for name, seconds in each.parts:
-            accounts[name] = accounts.get(name, 0.0) + seconds * each.devices
-    if free_device_s:
-        accounts[FREE] = accounts.get(FREE, 0.0) + free_device_s
-    capacity = cluster.spec.count * end_s
-    if not math.isclose(math.fsum(accounts.values()), capacity, rel_tol=TOLERANCE):
-        raise ConservationError(f"accounts of both parts sum to {math.fsum(accounts.values())!r}, not {capacity!r}")
-    power, price = power_model(cluster), cluster.spec.price
-    if price is None and cluster.accelerator.price_usd_per_s is not None:
-        price = cluster.accelerator.price_usd_per_s.value
-    energy_j = _sum(served.energy_j, done.energy_j, 0.0 if power is None else free_device_s * power.wall_w_per_device)
-    return replace(
-        served,
-        name=scenario.name,
-        sentence=f"{served.sentence} On the other {done.devices:,} devices {done.sentence}",
-        devices=cluster.spec.count,
-        wall_clock_s=end_s,
-        parts=tuple((name, seconds / cluster.spec.count) for name, seconds in accounts.items()),
-        flop=served.flop | done.flop,
-        energy_j=energy_j,
-        cost_usd=None if price is None else price * capacity,
-        co2_kg=None if energy_j is None else energy_j * cluster.spec.carbon,
-        values=served.values | done.values,
-        unmeasured={**served.unmeasured, **done.unmeasured},
-        sections=(*served.sections, *done.sections),
-        tables=served.tables | done.tables,
-        assumptions=(*served.assumptions, *done.assumptions),
-        missing=tuple(dict.fromkeys((*served.missing, *done.missing))),
-        provenance=provenance(scenario),
+    tenant = spec.tenant or ""
+    own_priority = spec.priority if "priority" in spec.model_fields_set else None
+    return Standing(
+        name=planned.name,
+        tenant=tenant,
+        priority=priority_of(tenant, own_priority, None, scenario.tenants),
+        preemptible=spec.preemptible,
+        kinds=(own,) if len(kinds) > 1 else (),
     )
 
 
-def _sum(first: float | None, second: float | None, more: float) -> float | None:
-    return None if first is None or second is None else first + second + more
+def _together(planned: PlannedService, cluster: ResolvedCluster) -> dict[str, Together]:
+    found = {}
+    for name, plan in ((planned.name, planned.plan), (f"{planned.name} prefill", planned.prefill)):
+        if plan is not None:
+            chunk, within = lie_together(plan, cluster)
+            found[name] = Together(chunk, within or "")
+    return found
+
+
+def _as_one(
+    scenario: Scenario,
+    served: RunReport,
+    done: RunReport,
+    recording: ClusterRecording,
+    names: list[str],
+    carbon: float,
+) -> RunReport:
+    """Tell services and jobs together; accounts, cost and time are those of the whole cluster in both."""
+    has_jobs = len(recording.workload.jobs) > len(recording.replicas)
+    # No energy is left for the jobs where services hold all devices all the time.
+    energy_j = None if served.energy_j is None else served.energy_j + (done.energy_j or 0.0)
+    of_jobs = [line for line in done.missing if energy_j is None or not line.startswith("energy:")]
+    cost_usd = done.cost_usd
+    if cost_usd is not None and served.cost_usd is not None:
+        # What tasks pay for tools comes on top of the devices.
+        cost_usd += served.cost_usd - sum(served.values[f"{name}.cost_usd"].value for name in names)
+    return replace(
+        served,
+        sentence=f"{served.sentence} Beside the services {done.sentence}" if has_jobs else served.sentence,
+        devices=done.devices,
+        wall_clock_s=done.wall_clock_s,
+        parts=done.parts,
+        flop=served.flop | done.flop,
+        energy_j=energy_j,
+        cost_usd=cost_usd,
+        co2_kg=None if energy_j is None else energy_j * carbon,
+        values=served.values | done.values | values(recording, names),
+        unmeasured={**served.unmeasured, **done.unmeasured},
+        sections=(*served.sections, section(recording, names), *(done.sections if has_jobs else ())),
+        tables=served.tables | done.tables,
+        assumptions=(*served.assumptions, *done.assumptions),
+        missing=tuple(dict.fromkeys((*notes(recording, names), *served.missing, *of_jobs))),
+        provenance=provenance(scenario),
+    )

@@ -156,7 +156,7 @@ def play(plan: ReplicaPlan, arrivals_s: Floats, prompts: tuple[int, ...], output
 
     follow()
     world.run_until(lambda: len(done) == len(prompts))
-    requests = service.close(world.now_s).requests
+    requests = service.close().requests
     assert requests is not None
     return requests
 

@@ -106,7 +106,7 @@ def serve(
             (not state["more"] and state["done"] == state["submitted"]) if until_s is None else world.now_s >= until_s
         )
     )
-    recording = service.close(world.now_s)
+    recording = service.close()
     world.ledger.close(world.now_s)
     return recording, world
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from sim.engine.ledger import Ledger
 
 RUNNING, DOWN = "running", "down"
+SERVICES = "services"
+APART = (DOWN, SERVICES)
+"""Accounts of a kind that draw no power, or whose owners say how much."""
+PURPOSES = ("model", "recompute and padding", "lost and redone")
+"""What the operations of jobs are for."""
 USEFUL, LOST, RESTART, CHECKPOINT = "useful compute", "lost work", "restart", "checkpoint"
 
 
@@ -56,12 +61,18 @@ class Books:
         self._pools = pools
         self._device_s: list[dict[str, float]] = [{USEFUL: 0.0} for _ in pools]
         self._down_s = [0.0] * len(pools)
+        self._owned_s = [0.0] * len(pools)
+        """Device-seconds that owners account for."""
         self._workload = workload
         self._flop = {"executed": 0.0, "model": 0.0, "recompute and padding": 0.0, "lost and redone": 0.0, "due": 0.0}
 
     def close_run(self, run: Run, now_s: float, done_s: float, safe_s: float) -> None:
         """Enter what a stretch did until now; what is beyond ``safe_s`` is lost."""
         kind = self._kinds[run.kind]
+        if run.owner is not None:
+            self._owned_s[kind] += run.devices * (now_s - run.start_s)
+            self._row(run.position, run.start_s, now_s, run.devices, kind, 0.0, 0.0)
+            return
         if (
             run.pieces is None
             and not run.pace.parts
@@ -100,6 +111,15 @@ class Books:
             self._post_flop(run.position, piece.pace, piece.work_s, lost_here_s)
             self._row(run.position, piece.start_s, piece.end_s, piece.devices, kind, piece.work_s, lost_here_s)
 
+    def add_job(self) -> int:
+        """Make room for a job that no list knew beforehand, and give its row."""
+        self.outcome.append(0)
+        self.start_s.append(math.nan)
+        self.finish_s.append(math.nan)
+        self.preemptions.append(0)
+        self.failures.append(0)
+        return len(self.outcome) - 1
+
     def finished_flop(self, position: int) -> None:
         """Note that all the operations of a job must have been done."""
         if self._workload.flop and self._workload.run_s[position]:
@@ -133,9 +153,11 @@ class Books:
         self._agree(now_s)
         together: dict[str, float] = {}
         joules: dict[str, float] = {}
-        for pool, accounts, down_s in zip(self._pools, self._device_s, self._down_s, strict=True):
-            ledger.supply("joules", pool.power_w * (pool.devices * now_s - down_s))
-            free_s = pool.devices * now_s - down_s - math.fsum(accounts.values())
+        ours = zip(self._pools, self._device_s, self._down_s, self._owned_s, strict=True)
+        for pool, accounts, down_s, owned_s in ours:
+            our_s = pool.devices * now_s - down_s - owned_s
+            ledger.supply("joules", pool.power_w * our_s)
+            free_s = our_s - math.fsum(accounts.values())
             for account, device_s in accounts.items():
                 together[account] = together.get(account, 0.0) + device_s
                 joules[account] = joules.get(account, 0.0) + device_s * pool.power_w
@@ -145,7 +167,7 @@ class Books:
             if amount:
                 ledger.post("joules", account, amount)
         if self._workload.flop:
-            for purpose in ("model", "recompute and padding", "lost and redone"):
+            for purpose in PURPOSES:
                 ledger.post("flop", purpose, self._flop[purpose])
             ledger.supply("flop", self._flop["executed"])
             ledger.expect("flop", "model", self._flop["due"])
@@ -153,16 +175,16 @@ class Books:
     def by_kind(self, now_s: float) -> tuple[KindAccounts, ...]:
         """Give where the time and the energy of the devices of each kind went."""
         found = []
-        for pool, accounts, down_s in zip(self._pools, self._device_s, self._down_s, strict=True):
-            held_s = math.fsum(accounts.values())
-            free_s = max(pool.devices * now_s - down_s - held_s, 0.0)
-            whole = {**accounts, FREE: free_s, DOWN: down_s}
+        of_kinds = zip(self._pools, self._device_s, self._down_s, self._owned_s, strict=True)
+        for pool, accounts, down_s, owned_s in of_kinds:
+            free_s = max(pool.devices * now_s - down_s - owned_s - math.fsum(accounts.values()), 0.0)
+            whole = {**accounts, FREE: free_s, DOWN: down_s, SERVICES: owned_s}
             found.append(
                 KindAccounts(
                     kind=pool.kind,
                     devices=pool.devices,
                     device_seconds={name: seconds for name, seconds in whole.items() if seconds},
-                    energy_j=sum(seconds * pool.power_w for name, seconds in whole.items() if name != DOWN),
+                    energy_j=sum(seconds * pool.power_w for name, seconds in whole.items() if name not in APART),
                 )
             )
         return tuple(found)
@@ -180,10 +202,9 @@ class Books:
             np.frombuffer(self._ended_s, np.float64) - np.frombuffer(self._began_s, np.float64)
         )
         seen = np.bincount(np.frombuffer(self._kind, np.int64), weights=held, minlength=len(self._pools))
-        for pool, accounts, down_s, seen_s in zip(
-            self._pools, self._device_s, self._down_s, seen.tolist(), strict=True
-        ):
-            held_s, whole_s = math.fsum(accounts.values()), pool.devices * now_s
+        of_kinds = zip(self._pools, self._device_s, self._down_s, self._owned_s, seen.tolist(), strict=True)
+        for pool, accounts, down_s, owned_s, seen_s in of_kinds:
+            held_s, whole_s = math.fsum(accounts.values()) + owned_s, pool.devices * now_s
             if abs(held_s - seen_s) > TOLERANCE * whole_s or held_s + down_s > whole_s * (1 + TOLERANCE):
                 raise ConservationError(
                     f"{pool.kind}: {held_s!r} device-seconds in its accounts, {seen_s!r} held and {down_s!r} down of "

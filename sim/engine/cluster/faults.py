@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sim.engine.cluster.books import DOWN
 from sim.engine.ledger import FREE
 
 if TYPE_CHECKING:
-    from sim.engine.cluster.rules import Faults
+    from collections.abc import Callable
+
+    from sim.engine.cluster.books import Books
+    from sim.engine.cluster.places import Places
+    from sim.engine.cluster.rules import Faults, Pool
     from sim.engine.cluster.run import Run
-    from sim.engine.cluster.scheduler import Scheduler
+    from sim.engine.world import World
+
+
+class Failing(Protocol):
+    """A cluster whose devices fail."""
+
+    world: World
+    now_s: float
+    pools: tuple[Pool, ...]
+    kinds: tuple[str, ...]
+    capacity: int
+    free: int
+    free_by_kind: dict[str, int]
+    down_by_kind: dict[str, int]
+    places: Places | None
+    runs: dict[int, Run]
+    books: Books
+    events: list[tuple[float, str, str]]
+
+    def at(self, time_s: float, action: Callable[[], None]) -> None:
+        """Call the action at this time."""
+
+    def interrupt(self, run: Run) -> None:
+        """Stop a job whose device failed."""
 
 
 class FaultProcess:
@@ -20,7 +47,7 @@ class FaultProcess:
     failure comes.
     """
 
-    def __init__(self, scheduler: Scheduler, faults: Faults) -> None:
+    def __init__(self, scheduler: Failing, faults: Faults) -> None:
         """Begin to wait for the first failure, if there are any."""
         self._scheduler = scheduler
         self._faults = [faults if pool.faults is None else pool.faults for pool in scheduler.pools]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,7 +76,7 @@ class Job:
     devices: int
     """What it asks for, all at once (a gang)."""
     estimate_s: float
-    """How long its user says that it takes on these devices."""
+    """How long its user says that it takes on these devices; infinite where nobody knows: it runs until released."""
     priority: int = 0
     """Larger is more urgent."""
     tenant: str = ""
@@ -94,6 +95,13 @@ class Job:
     preemptible: bool = True
     chunk: int = 0
     """Devices that must share a node; 0: as many as the node or the job allows."""
+    within: str = ""
+    """Level of which one group must hold all its devices, such as "domain"; empty: none must."""
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether nobody knows how long it takes: it keeps its devices until its owner gives them back."""
+        return self.estimate_s == math.inf
 
     @property
     def is_elastic(self) -> bool:
@@ -114,6 +122,8 @@ class Workload:
     """How long each takes where its pace is 1."""
     flop: Sequence[float] = ()
     """Operations of the mathematics of each; empty where nothing is known of them."""
+    until_s: Mapping[int, float] = field(default_factory=dict)
+    """When those are released, by row, that nobody knows the length of; they take infinitely long until then."""
 
     def __post_init__(self) -> None:
         """Check that the columns belong together; the order is what the engine relies on."""

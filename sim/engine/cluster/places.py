@@ -27,17 +27,27 @@ class Places:
 
     def fits(self, job: Job, devices: int, kind: str) -> bool:
         """Tell whether there are places for so many devices of the job."""
-        return self.state.fits(devices, chunk=job.chunk or None, pool=kind)
+        if not self.state.fits(devices, chunk=job.chunk or None, pool=kind):
+            return False
+        if not job.within:
+            return True
+        found = self._place(job, devices, kind)
+        if found is not None:
+            release(self.state, found)
+        return found is not None
 
     def take(self, job: Job, devices: int, kind: str) -> Allocation:
         """Give the job its places, all at once."""
-        speed = job.speed
-        nested = speed.nested(devices, kind) if self._rule == "topology" and isinstance(speed, Exchanging) else ()
-        found = place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind, nested=nested)
+        found = self._place(job, devices, kind)
         if found is None or found.devices != devices:
             given = "none" if found is None else str(found.devices)
             raise ConservationError(f"a gang of {devices} devices got {given} by the rule {self._rule!r}")
         return found
+
+    def _place(self, job: Job, devices: int, kind: str) -> Allocation | None:
+        speed, within = job.speed, job.within or None
+        nested = speed.nested(devices, kind) if self._rule == "topology" and isinstance(speed, Exchanging) else ()
+        return place(self.state, devices, self._rule, chunk=job.chunk or None, pool=kind, within=within, nested=nested)
 
     def give_back(self, allocation: Allocation) -> None:
         """Free the places of a job."""

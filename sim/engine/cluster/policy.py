@@ -99,7 +99,7 @@ class Policy:
         """Note that a job has lost its devices, by preemption or failure; `submitted` follows."""
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Note that a job that waits here has started on another kind of device, under another instance."""
+        """Note that a job waits here no more: its owner wants no devices, or it started on another kind of device."""
 
     def decide(self, view: View) -> Iterable[Decision]:
         """Decide what happens at this instant."""

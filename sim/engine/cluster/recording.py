@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sim.engine.ledger import Accounts
     from sim.plan.placement_held import HeldSamples
 
-FINISHED, REJECTED = 1, 2
-"""Outcome of a job; 0 is none yet."""
+FINISHED, REJECTED, RELEASED = 1, 2, 3
+"""Outcome of a job; 0 is none yet. Work of unknown length is released by its owner, whether it ever ran or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class ClusterRecording:
     events: tuple[tuple[float, str, str], ...]
     """Failures, repairs and rejections, in order."""
     world_events: int
+    replicas: tuple[str, ...] = ()
+    """Service of each row at the end that is a replica of one; all rows before are jobs."""
     fragmentation: float | None = None
     """Part of the free device-seconds that the mean job could not use; none where devices have no place."""
     held: HeldSamples | None = None

@@ -89,6 +89,15 @@ class Gate:
         self._beyond -= job.devices
         return self._pass()
 
+    def withdraw(self, job: Job) -> Iterator[Job]:
+        """Forget a job on whichever side of the gate it is, and give those that pass now."""
+        here = [entry for entry in self._queue if entry[2] is job]
+        if not here:
+            return self.leave(job)
+        self._queue.remove(here[0])
+        heapq.heapify(self._queue)
+        return self._pass()
+
     def _pass(self) -> Iterator[Job]:
         while self._queue and self._beyond + self._queue[0][2].devices <= self.quota:
             job = heapq.heappop(self._queue)[2]

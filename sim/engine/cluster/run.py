@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim.engine.cluster.job import Job, Pace
+    from sim.engine.cluster.owner import Owner
     from sim.plan.placement import Allocation
 
 _ROUNDING = 1e-12
@@ -61,6 +62,8 @@ class Run:
     """Parts of the stretch before the last change; none for most jobs."""
     is_stopping: bool = False
     """It was told to stop and writes its checkpoint."""
+    owner: Owner | None = None
+    """Who says what its devices do while it holds them; none for jobs, whose progress the scheduler knows."""
 
     @property
     def rate(self) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.engine.cluster.books import RUNNING, Books
@@ -11,19 +13,21 @@ from sim.engine.cluster.contract import PolicyError, told
 from sim.engine.cluster.faults import FaultProcess
 from sim.engine.cluster.policies.per_kind import PerKind
 from sim.engine.cluster.policy import Preempt, Resize, Start, Wake
-from sim.engine.cluster.recording import FINISHED, REJECTED, ClusterRecording
+from sim.engine.cluster.recording import FINISHED, REJECTED, RELEASED, ClusterRecording
 from sim.engine.cluster.rules import Gate, Rules
 from sim.engine.cluster.run import Run
+from sim.engine.cluster.state import State
 from sim.engine.cluster.view import View
 from sim.engine.ledger import FREE
 from sim.engine.world import Alarm
-from sim.errors import SimError
+from sim.errors import InfeasibleError, SimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sim.engine.cluster.contention import JobNetwork
     from sim.engine.cluster.job import Job, Workload
+    from sim.engine.cluster.owner import Owner
     from sim.engine.cluster.places import Places
     from sim.engine.cluster.policy import Policy
     from sim.engine.cluster.rules import Pool
@@ -33,11 +37,12 @@ MAX_ROUNDS = 10_000
 """Times that a policy may be asked at one instant while jobs that take no time come and go."""
 
 
-class Scheduler:
+class Scheduler(State):
     """The jobs of one cluster, from arrival to end.
 
     Everything that happens at one instant happens in this order: ends, then what was asked for (checkpoints written,
-    repairs, failures), then arrivals; then the policy decides.
+    repairs, failures), what owners ask for and give back, then arrivals; then the policy decides. Owners (services)
+    join the queue that the jobs of the workload wait in; their work is of unknown length.
     """
 
     def __init__(
@@ -51,21 +56,8 @@ class Scheduler:
         network: JobNetwork | None = None,
     ) -> None:
         """Begin with all devices free; jobs come in the order of arrival, and of number where they arrive together."""
-        self.world, self.pools, self.workload, self.policy = world, tuple(pools), workload, policy
-        self.rules = rules or Rules()
-        self.kinds = tuple(pool.kind for pool in pools)
-        self.capacity_by_kind = {pool.kind: pool.devices for pool in pools}
-        self.free_by_kind = dict(self.capacity_by_kind)
-        self.capacity = self.free = sum(pool.devices for pool in pools)
-        self.network = network
-        """Links that jobs share; none where they do not hinder each other."""
-        self.down_by_kind = dict.fromkeys(self.kinds, 0)
-        self.places = places
-        """Where devices sit; none where they are counts without a place."""
-        self.now_s = 0.0
-        self.jobs_waiting: dict[int, Job] = {}
-        self.runs: dict[int, Run] = {}
-        self.used_by_tenant: dict[str, dict[str, int]] = {}
+        super().__init__(pools, rules or Rules(), places)
+        self.world, self.workload, self.policy, self.network = world, workload, policy, network
         self.books = Books(workload, self.pools)
         self.events: list[tuple[float, str, str]] = []
         self._view = View(self)
@@ -75,19 +67,26 @@ class Scheduler:
         self._next = 0
         self._unfinished = len(workload.jobs)
         self._position: dict[int, int] = {}
-        self._kept: dict[int, tuple[float, float]] = {}
         self._ends: list[tuple[float, int, int]] = []
         self._versions = 0
         self._timed: list[tuple[float, int, Callable[[], None]]] = []
         self._timed_count = 0
         self._gates = {tenant: Gate(quota) for tenant, quota in self.rules.quotas.items()}
-        self._is_plain = len(pools) == 1 and not self.rules.reservations and places is None
         self._alarm = Alarm(world, self._wake)
         self._alarm_s = 0.0
         self._is_over = not workload.jobs
         self._asking = False
         """Whether the policy is at work, so that an exception is its own."""
         self._watchers: list[Callable[[str, float, Run], None]] = []
+        self._owners: dict[int, Owner] = {}
+        self._inbox: list[Callable[[], None]] = []
+        """What owners want, until the scheduler lives through this instant."""
+        self._numbers = -1
+        """The last number that was given; none are given where the workload has all jobs."""
+        self._owned: list[tuple[Job, str]] = []
+        """What owners submitted, with their names; its rows stand behind those of the workload."""
+        self._until_s = workload.until_s
+        self._is_awake = False
 
     def begin(self) -> None:
         """Tell the policy that time starts, and wait for the first arrival."""
@@ -102,8 +101,38 @@ class Scheduler:
             self._set_alarm(self._next_s())
 
     def has_finished(self) -> bool:
-        """Tell whether every job has ended."""
+        """Tell whether every job has ended, and every owner has parted."""
         return self._is_over
+
+    def join(self) -> None:
+        """Let an owner ask for devices: jobs are now numbered as they come, whoever submits them."""
+        if self._numbers < 0:
+            self._numbers, self._jobs = 0, list(self._jobs)
+        self._unfinished += 1
+        self._is_over = False
+
+    def part(self) -> None:
+        """Let an owner go that has given everything back."""
+        self._post(self._part)
+
+    def submit(self, job: Job, owner: Owner) -> Job:
+        """Ask for devices now, for as long as the owner wants; gives the job with its number.
+
+        Raises:
+            InfeasibleError: the cluster or a quota never has so many devices.
+        """
+        self._numbers += 1
+        job = replace(job, number=self._numbers, arrival_s=self.world.now_s)
+        reason = self._never(job)
+        if reason:
+            raise InfeasibleError(f"{job.name} {reason}", where=f"policy {self.policy.name}", mend="more devices")
+        self._owners[job.number] = owner
+        self._post(partial(self._admit, job, owner.name))
+        return job
+
+    def release(self, job: Job) -> None:
+        """Give the devices of work of unknown length back, or want them no more; at the end of this instant."""
+        self._post(partial(self._let_go, job))
 
     def at(self, time_s: float, action: Callable[[], None]) -> None:
         """Call the action at this time, between the ends and the arrivals of that instant."""
@@ -116,13 +145,22 @@ class Scheduler:
 
     def record(self) -> ClusterRecording:
         """Close the ledger, which asserts conservation, and give what happened."""
-        end_s = self.now_s
+        end_s = self.now_s = max(self.now_s, self.world.now_s) if self._numbers >= 0 else self.now_s
         self._faults.still_down()
         self.books.settle(self.world.ledger, end_s)
+        played = self.workload
+        if self._numbers >= 0:
+            owned = len(self._owned)
+            played = replace(
+                played,
+                jobs=[*self._jobs, *(job for job, _ in self._owned)],
+                run_s=[*played.run_s, *[math.inf] * owned],
+                flop=[*played.flop, *[0.0] * owned] if played.flop else (),
+            )
         return ClusterRecording(
             policy=self.policy.name,
             seed=self.world.streams.seed,
-            workload=self.workload,
+            workload=played,
             capacity=self.capacity,
             kinds=self.kinds,
             wall_clock_s=end_s,
@@ -130,46 +168,9 @@ class Scheduler:
             by_kind=self.books.by_kind(end_s),
             events=tuple(self.events),
             world_events=self.world.events,
+            replicas=tuple(name for _, name in self._owned),
             **self.books.columns(),
         )
-
-    # What views read.
-
-    def kind_that_fits(self, job: Job, devices: int, kind: str | None = None) -> str | None:
-        """Give the kind of device on which the job could start now; none where it cannot."""
-        if devices > self.free:
-            return None
-        if self._is_plain and kind is None and not job.kinds:
-            return self.kinds[0]
-        if self._refused_by_reservation(job, devices):
-            return None
-        for each in self.kinds if kind is None else (kind,):
-            if (
-                devices <= self.free_by_kind.get(each, -1)
-                and self._runs_on(job, devices, each)
-                and (self.places is None or self.places.fits(job, devices, each))
-            ):
-                return each
-        return None
-
-    def could_run(self, job: Job, kind: str) -> bool:
-        """Tell whether the job could run on a kind of device if nobody else were there."""
-        return job.devices <= self.capacity_by_kind[kind] and self._runs_on(job, job.devices, kind)
-
-    def done_s(self, job: Job) -> float:
-        """Give the work of a job that is done, in seconds at pace 1."""
-        run = self.runs.get(job.number)
-        return run.done_at(self.now_s) if run is not None else self._kept.get(job.number, (0.0, 0.0))[0]
-
-    def attained_device_s(self, job: Job) -> float:
-        """Give the device-seconds that a job has held."""
-        held = self._kept.get(job.number, (0.0, 0.0))[1]
-        run = self.runs.get(job.number)
-        if run is None:
-            return held
-        for piece in run.pieces or ():
-            held += piece.devices * (piece.end_s - piece.start_s)
-        return held + run.devices * (self.now_s - run.since_s)
 
     # The clock.
 
@@ -178,7 +179,7 @@ class Scheduler:
         if not self._unfinished:
             self._is_over = True
             return
-        environment = self.world.environment
+        self._is_awake = True
         try:
             while True:
                 now_s = self.now_s = self._alarm_s
@@ -187,7 +188,8 @@ class Scheduler:
                     break
                 if next_s == math.inf:
                     self._refuse_stall()
-                if self._watchers or environment.peek() <= next_s:
+                    break
+                if self._watchers or not self.world.skip_to(next_s):
                     break
                 self.world.events += 1
                 self.world.show()
@@ -198,6 +200,8 @@ class Scheduler:
             if self._asking:
                 raise self._broken("own errors", f"{type(error).__name__}: {error}") from error
             raise
+        finally:
+            self._is_awake = False
         self._set_alarm(next_s if self._unfinished else now_s)
 
     def _live(self, now_s: float) -> float:
@@ -206,6 +210,8 @@ class Scheduler:
             self._take_ends(now_s)
             while self._timed and self._timed[0][0] <= now_s:
                 heapq.heappop(self._timed)[2]()
+            while self._inbox:
+                self._inbox.pop(0)()
             self._take_arrivals(now_s)
             self._asking = True
             for decision in self._deciding.decide(self._view):
@@ -220,6 +226,8 @@ class Scheduler:
 
     def _next_s(self) -> float:
         """Give the time of the next thing to happen."""
+        if self._inbox:
+            return self.now_s
         ends, runs = self._ends, self.runs
         while ends:
             _, number, version = ends[0]
@@ -236,11 +244,20 @@ class Scheduler:
 
     def _set_alarm(self, next_s: float) -> None:
         """Wake at this time; after the last end, the clock of the world still comes to it."""
-        self._alarm_s = next_s
-        self._alarm.set(max(next_s - self.world.now_s, 0.0))
+        if next_s < math.inf:
+            self._alarm_s = max(next_s, self.world.now_s)
+            self._alarm.set_at(self._alarm_s)
+
+    def _post(self, wish: Callable[[], None]) -> None:
+        """Take what an owner wants, and see to it at the end of this instant."""
+        self._inbox.append(wish)
+        if not self._is_awake:
+            self._set_alarm(self.world.now_s)
 
     def _refuse_stall(self) -> None:
-        """Stop a policy that lets jobs wait though nothing will ever happen again."""
+        """Stop a policy that lets jobs wait though nothing will ever happen again; owners may give devices back."""
+        if self._numbers >= 0 and (not self.jobs_waiting or any(number in self._owners for number in self.runs)):
+            return
         job = next(iter(self.jobs_waiting.values()))
         raise PolicyError(
             "liveness",
@@ -268,7 +285,7 @@ class Scheduler:
         self.books.finished_flop(position)
         self._unfinished -= 1
         del self._position[job.number]
-        self._kept.pop(job.number, None)
+        self.kept.pop(job.number, None)
         self._tell_finished(job)
         if job.tenant in self._gates:
             self._submit(self._gates[job.tenant].leave(job))
@@ -276,8 +293,10 @@ class Scheduler:
     def _take_arrivals(self, now_s: float) -> None:
         jobs, position = self._jobs, self._next
         while position < len(jobs) and jobs[position].arrival_s <= now_s:
-            job = jobs[position]
+            job = jobs[position] if self._numbers < 0 else self._numbered(position)
             self._position[job.number] = position
+            if self._until_s and position in self._until_s:
+                self.at(max(self._until_s[position], now_s), partial(self._let_go, job))
             position += 1
             reason = self._never(job)
             if reason:
@@ -289,6 +308,43 @@ class Scheduler:
                 self._tell_submitted(job)
         self._next = position
 
+    def _numbered(self, position: int) -> Job:
+        """Give a job of the workload its number, among those that owners submit."""
+        self._numbers += 1
+        job = self._jobs[position] = replace(self._jobs[position], number=self._numbers)  # type: ignore[index]
+        return job
+
+    def _admit(self, job: Job, name: str) -> None:
+        """Let what an owner asks for wait."""
+        self._position[job.number] = self.books.add_job()
+        self._owned.append((job, name))
+        self._submit((job,) if job.tenant not in self._gates else self._gates[job.tenant].arrive(job))
+
+    def _let_go(self, job: Job) -> None:
+        """End work of unknown length, whether it runs, waits, or was turned away."""
+        number = job.number
+        position = self._position.pop(number, None)
+        if position is None:
+            return
+        run = self.runs.get(number)
+        if run is not None:
+            done_s = run.done_s if run.is_stopping else run.done_at(self.now_s)
+            self.books.close_run(run, self.now_s, done_s, done_s)
+            self._release(run)
+            self._tell(self._deciding.finished, job)
+        elif self.jobs_waiting.pop(number, None) is not None:
+            self._tell(self._deciding.withdrawn, job)
+        self.books.outcome[position] = RELEASED
+        self.books.finish_s[position] = self.now_s
+        self.kept.pop(number, None)
+        if self._owners.pop(number, None) is None:
+            self._unfinished -= 1
+        if job.tenant in self._gates:
+            self._submit(self._gates[job.tenant].withdraw(job))
+
+    def _part(self) -> None:
+        self._unfinished -= 1
+
     def _submit(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             self.jobs_waiting[job.number] = job
@@ -296,7 +352,7 @@ class Scheduler:
 
     def _never(self, job: Job) -> str:
         """Say why a job can never run; empty where it can."""
-        if self._is_plain and not job.kinds:
+        if self.is_plain and not job.kinds:
             fits = job.devices <= self.capacity
         else:
             fits = any(self.could_run(job, kind) for kind in self.kinds)
@@ -347,17 +403,19 @@ class Scheduler:
         self.free -= devices
         self.free_by_kind[kind] -= devices
         now_s = self.now_s
-        self.world.ledger.move(now_s, FREE, RUNNING, devices)
+        owner = self._owners.get(number) if self._owners else None
+        self.world.ledger.move(now_s, FREE, RUNNING if owner is None else owner.account, devices)
         position = self._position[number]
         books = self.books
-        if number in self._kept:
-            saved_s, ready_s = self._kept[number][0], now_s + job.restart_s
+        if number in self.kept:
+            saved_s, ready_s = self.kept[number][0], now_s + job.restart_s
         else:
             saved_s, ready_s = 0.0, now_s
             books.start_s[position] = now_s
         place = None if self.places is None else self.places.take(job, devices, kind)
-        pace, total_s = job.speed.at(devices, kind, place), self._run_s[position]
+        pace, total_s = job.speed.at(devices, kind, place), math.inf if owner is not None else self._run_s[position]
         run = Run(job, position, devices, kind, place, pace, 1.0, now_s, ready_s, now_s, saved_s, saved_s, total_s)
+        run.owner = owner
         run.version = self._versions = self._versions + 1
         self.runs[number] = run
         heapq.heappush(self._ends, (run.end_s(), number, run.version))
@@ -365,6 +423,8 @@ class Scheduler:
             watcher("start", now_s, run)
         if self.network is not None:
             self._re_rate(self.network.started(run))
+        if owner is not None:
+            owner.got()
 
     def _hold(self, job: Job, kind: str, more: int) -> None:
         """Count the devices of a tenant."""
@@ -407,10 +467,12 @@ class Scheduler:
         attained = self.attained_device_s(job)
         self.books.close_run(run, self.now_s, done_s, safe_s)
         self._release(run)
-        self._kept[job.number] = (safe_s, attained)
-        self._tell_stopped(job)
+        self.kept[job.number] = (safe_s, attained)
+        self._tell(self._deciding.stopped, job)
         self.jobs_waiting[job.number] = job
         self._tell_submitted(job)
+        if run.owner is not None:
+            run.owner.lost()
 
     def _release(self, run: Run) -> None:
         devices = run.devices
@@ -420,7 +482,7 @@ class Scheduler:
         self.free += devices
         self.free_by_kind[run.kind] += devices
         self.used_by_tenant[run.job.tenant][run.kind] -= devices
-        self.world.ledger.move(self.now_s, RUNNING, FREE, devices)
+        self.world.ledger.move(self.now_s, RUNNING if run.owner is None else run.owner.account, FREE, devices)
         for watcher in self._watchers:
             watcher("stop", self.now_s, run)
         if self.network is not None:
@@ -442,7 +504,7 @@ class Scheduler:
         if not (type(devices) is int and job.is_elastic and job.takes(devices)):
             raise self._broken("gang", f"{told(job)} takes {job.least} to {job.most} devices, {devices} were given")
         more = devices - run.devices
-        if more > self.free_by_kind[run.kind] or self._refused_by_reservation(job, more):
+        if more > self.free_by_kind[run.kind] or self.is_reserved(job, more):
             raise self._broken("capacity", f"{told(job)}: {more} more devices, {self.free_by_kind[run.kind]} are free")
         if not more:
             return
@@ -477,28 +539,6 @@ class Scheduler:
             raise self._broken("running", told(job) if hasattr(job, "number") else repr(job)[:200])
         return run
 
-    def _runs_on(self, job: Job, devices: int, kind: str) -> bool:
-        return (not job.kinds or kind in job.kinds) and job.speed.at(devices, kind).rate > 0
-
-    def _refused_by_reservation(self, job: Job, devices: int) -> bool:
-        """Tell whether more devices for a job would take what is reserved, now or while it is estimated to run."""
-        for kept in self.rules.reservations:
-            if kept.tenant == job.tenant or kept.until_s <= self.now_s or devices <= 0:
-                continue
-            if kept.from_s <= self.now_s:
-                unused = max(kept.devices - self._view.used_by(kept.tenant), 0)
-                if self.free - devices < unused:
-                    return True
-            elif kept.from_s < self.now_s + max(job.estimate_s - self.done_s(job), 0.0) + job.restart_s:
-                others = sum(
-                    run.devices
-                    for run in self.runs.values()
-                    if run.job.tenant != kept.tenant and run.estimated_end_s(self.now_s) > kept.from_s
-                )
-                if others + devices > self.capacity - kept.devices:
-                    return True
-        return False
-
     # What the policy is told.
 
     def _tell_submitted(self, job: Job) -> None:
@@ -511,9 +551,9 @@ class Scheduler:
         self._deciding.finished(job, self._view)
         self._asking = False
 
-    def _tell_stopped(self, job: Job) -> None:
+    def _tell(self, method: Callable[[Job, View], None], job: Job) -> None:
         self._asking = True
-        self._deciding.stopped(job, self._view)
+        method(job, self._view)
         self._asking = False
 
     # What a policy did wrong.
@@ -526,13 +566,13 @@ class Scheduler:
         if kind is not None and kind not in self.kinds:
             return self._broken("kind", f"{told(job)} on {kind!r}; the cluster has {', '.join(self.kinds)}")
         kinds = self.kinds if kind is None else (kind,)
-        possible = [each for each in kinds if self._runs_on(job, devices, each)]
+        possible = [each for each in kinds if self.runs_on(job, devices, each)]
         if not possible:
             return self._broken("kind", f"{told(job)} does not run on {', '.join(kinds)}")
         if all(devices > self.free_by_kind[each] for each in possible):
             free = ", ".join(f"{self.free_by_kind[each]} of {each}" for each in possible)
             return self._broken("capacity", f"{told(job)} on {devices} devices; free: {free}")
-        rule = "placement" if not self._refused_by_reservation(job, devices) else "reservation"
+        rule = "placement" if not self.is_reserved(job, devices) else "reservation"
         return self._broken(rule, f"{told(job)} on {devices} devices")
 
 

@@ -8,97 +8,97 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.engine.cluster.job import Job
-    from sim.engine.cluster.scheduler import Scheduler
+    from sim.engine.cluster.state import State
 
 
 class View:
     """The present state of the cluster, read-only; it always shows now, never a copy of before."""
 
-    __slots__ = ("_scheduler",)
+    __slots__ = ("_state",)
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        """Look at this scheduler."""
-        self._scheduler = scheduler
+    def __init__(self, state: State) -> None:
+        """Look at this state."""
+        self._state = state
 
     @property
     def now_s(self) -> float:
         """Seconds since time started."""
-        return self._scheduler.now_s
+        return self._state.now_s
 
     @property
     def free(self) -> int:
         """Devices that nobody holds, of all kinds."""
-        return self._scheduler.free
+        return self._state.free
 
     @property
     def capacity(self) -> int:
         """Devices of the cluster, those that are down included."""
-        return self._scheduler.capacity
+        return self._state.capacity
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of device, the first is the one that paces refer to."""
-        return self._scheduler.kinds
+        return self._state.kinds
 
     def free_of(self, kind: str) -> int:
         """Devices of one kind that nobody holds."""
-        return self._scheduler.free_by_kind[kind]
+        return self._state.free_by_kind[kind]
 
     def capacity_of(self, kind: str) -> int:
         """Devices of one kind, those that are down included."""
-        return self._scheduler.capacity_by_kind[kind]
+        return self._state.capacity_by_kind[kind]
 
     def down_of(self, kind: str) -> int:
         """Devices of one kind that are out of order."""
-        return self._scheduler.down_by_kind[kind]
+        return self._state.down_by_kind[kind]
 
     def fits(self, job: Job, devices: int | None = None, kind: str | None = None) -> bool:
         """Whether the job could start now: free devices of a kind that it runs on, and no reservation in its way."""
-        return self._scheduler.kind_that_fits(job, devices or job.devices, kind) is not None
+        return self._state.kind_that_fits(job, devices or job.devices, kind) is not None
 
     def waiting(self) -> Iterator[Job]:
         """Jobs that wait, in the order in which they began to."""
-        return iter(tuple(self._scheduler.jobs_waiting.values()))
+        return iter(tuple(self._state.jobs_waiting.values()))
 
     def running(self) -> Iterator[Job]:
         """Jobs that hold devices, in the order in which they got them."""
-        return (run.job for run in tuple(self._scheduler.runs.values()))
+        return (run.job for run in tuple(self._state.runs.values()))
 
     def is_waiting(self, job: Job) -> bool:
         """Whether the job waits."""
-        return job.number in self._scheduler.jobs_waiting
+        return job.number in self._state.jobs_waiting
 
     def is_running(self, job: Job) -> bool:
         """Whether the job holds devices."""
-        return job.number in self._scheduler.runs
+        return job.number in self._state.runs
 
     def devices_of(self, job: Job) -> int:
         """Devices that the job holds; 0 where it waits."""
-        run = self._scheduler.runs.get(job.number)
+        run = self._state.runs.get(job.number)
         return 0 if run is None else run.devices
 
     def kind_of(self, job: Job) -> str:
         """Kind of device that a running job holds; empty where it waits."""
-        run = self._scheduler.runs.get(job.number)
+        run = self._state.runs.get(job.number)
         return "" if run is None else run.kind
 
     def started_s(self, job: Job) -> float:
         """When a running job got its devices this time."""
-        return self._scheduler.runs[job.number].start_s
+        return self._state.runs[job.number].start_s
 
     def estimated_end_s(self, job: Job) -> float:
-        """When a running job ends if its estimate is right; never before now."""
-        now_s = self._scheduler.now_s
-        end_s = self._scheduler.runs[job.number].estimated_end_s(now_s)
+        """When a running job ends if its estimate is right, never before now; infinite where its length is unknown."""
+        now_s = self._state.now_s
+        end_s = self._state.runs[job.number].estimated_end_s(now_s)
         return max(end_s, now_s)
 
     def estimated_left_s(self, job: Job) -> float:
         """How long the job would still take on the devices that it asks for, if its estimate is right."""
-        return max(job.estimate_s - self._scheduler.done_s(job), 0.0)
+        return max(job.estimate_s - self._state.done_s(job), 0.0)
 
     def attained_device_s(self, job: Job) -> float:
         """Device-seconds that the job has held until now."""
-        return self._scheduler.attained_device_s(job)
+        return self._state.attained_device_s(job)
 
     def rate(self, job: Job, devices: int, kind: str | None = None) -> float:
         """Pace of the job on so many devices of a kind; 1 is that on what it asks for, on the first kind."""
@@ -106,19 +106,18 @@ class View:
 
     def is_stopping(self, job: Job) -> bool:
         """Whether the job was told to stop, and writes its checkpoint."""
-        run = self._scheduler.runs.get(job.number)
+        run = self._state.runs.get(job.number)
         return run is not None and run.is_stopping
 
     def is_fixed(self, job: Job) -> bool:
         """Whether a running job cannot be stopped now: it may not be, is stopping already, or has just started."""
-        run = self._scheduler.runs[job.number]
-        return not job.preemptible or run.is_stopping or run.start_s == self._scheduler.now_s
+        run = self._state.runs[job.number]
+        return not job.preemptible or run.is_stopping or run.start_s == self._state.now_s
 
     def used_by(self, tenant: str, kind: str | None = None) -> int:
         """Devices that a tenant holds, of one kind or of all."""
-        used = self._scheduler.used_by_tenant.get(tenant)
-        return 0 if used is None else sum(used.values()) if kind is None else used.get(kind, 0)
+        return self._state.used_by(tenant, kind)
 
     def weight_of(self, tenant: str) -> float:
         """Share that a tenant is due, as a weight."""
-        return self._scheduler.rules.weight_of(tenant)
+        return self._state.rules.weight_of(tenant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,19 +16,40 @@ from sim.engine.serving.upkeep import Breaker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sim.engine.serving.accounts import Accounts
     from sim.engine.serving.group import Group
+    from sim.engine.serving.options import ServiceOptions
     from sim.engine.serving.recording import RequestColumns
-    from sim.engine.serving.service import Service
+    from sim.engine.serving.upkeep import Autoscaler
+    from sim.engine.world import World
+    from sim.plan.serving import ReplicaPlan
 
 
-def close_books(
-    service: Service, now_s: float, requests: RequestColumns | None, tenants: tuple[str, ...]
-) -> ServiceRecording:
+class Ended(Protocol):
+    """A service that has given its devices back."""
+
+    name: str
+    plan: ReplicaPlan
+    options: ServiceOptions
+    world: World
+    accounts: Accounts
+    counts: dict[str, int]
+    statuses: list[int]
+    start_s: float
+    end_s: float | None
+    main: Group
+    groups: list[Group]
+    upkeep: list[Autoscaler | Breaker]
+
+
+def close_books(service: Ended, requests: RequestColumns | None, tenants: tuple[str, ...]) -> ServiceRecording:
     """Settle what a service did with the world's ledger and give its recording.
 
     Raises:
         ConservationError: tokens, blocks or device-seconds were lost or made.
     """
+    now_s = service.end_s
+    assert now_s is not None, "books are closed when the devices are back"
     for group in service.groups:
         group.meter.flush()
         for replica in group.replicas:
@@ -44,9 +65,7 @@ def close_books(
         for name, seconds in _device_seconds(group, now_s, _drafted_flop(service, group)).items():
             device_seconds[name] = device_seconds.get(name, 0.0) + seconds
             joules[name] = joules.get(name, 0.0) + watts * seconds
-            ledger.settle(now_s, group.account, {name: seconds})
-        here = group.count("up", "starting", "down", "leaving")
-        ledger.move(now_s, group.account, "free", group.plan.devices * here)
+            ledger.settle(service.world.now_s, group.account, {name: seconds})
     for purpose, amount in flop.items():
         ledger.post("flop", purpose, amount)
     for group in service.groups:
@@ -85,7 +104,7 @@ def _totals(group: Group) -> tuple[int, int, int]:
     return meter.prefill_tokens + meter.decode_tokens, meter.prefill_pairs + meter.decode_pairs, meter.outputs
 
 
-def _check_tokens(service: Service) -> None:
+def _check_tokens(service: Ended) -> None:
     """Assert that every request was done with once, and got what the iterations computed."""
     accounts = service.accounts
     meters = [group.meter for group in service.groups]
@@ -103,7 +122,7 @@ def _check_tokens(service: Service) -> None:
             raise ConservationError(f"{service.name}: {what}: {as_requests} by requests, {as_iterations} by iterations")
 
 
-def _flop(service: Service) -> dict[str, float]:
+def _flop(service: Ended) -> dict[str, float]:
     accounts, flop = service.accounts, service.plan.cost.flop
     decoded = accounts.decode[0] + accounts.refused[0] + accounts.wasted_decode[0]
     outputs = sum(group.meter.outputs for group in service.groups)
@@ -124,7 +143,7 @@ def _flop(service: Service) -> dict[str, float]:
     return amounts
 
 
-def _drafted_flop(service: Service, group: Group) -> float:
+def _drafted_flop(service: Ended, group: Group) -> float:
     """Count the operations of a draft model: prompts, and each drafted token. Heads of the model itself: none."""
     speculation = service.options.speculation
     if speculation is None or speculation.draft is None:
@@ -161,13 +180,13 @@ def _device_seconds(group: Group, now_s: float, drafted_flop: float) -> dict[str
     return {name: plan.devices * amount for name, amount in seconds.items() if amount}
 
 
-def _gaps(service: Service) -> Distribution:
+def _gaps(service: Ended) -> Distribution:
     """Give the gaps between tokens over all groups."""
     closed = [group.meter.gaps.close() for group in service.groups]
     return Distribution(np.sum([each.weights for each in closed], axis=0), math.fsum(each.total_s for each in closed))
 
 
-def _counts(service: Service) -> dict[str, int]:
+def _counts(service: Ended) -> dict[str, int]:
     counts = dict(zip(STATUSES[1:], service.statuses[1:], strict=True))
     replicas = [replica for group in service.groups for replica in group.replicas]
     return counts | {
@@ -182,7 +201,7 @@ def _counts(service: Service) -> dict[str, int]:
     }
 
 
-def _timeline(service: Service, now_s: float) -> Timeline:
+def _timeline(service: Ended, now_s: float) -> Timeline:
     drawn = [group.meter.curves(now_s) for group in service.groups]
     bin_s = max(width_s for width_s, _ in drawn)
     bins = min(curves.shape[1] for width_s, curves in drawn if width_s == bin_s)

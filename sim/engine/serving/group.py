@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sim.engine.serving.devices import Devices
     from sim.engine.serving.options import ServiceOptions
     from sim.engine.serving.replica import IterationCost
     from sim.engine.serving.sequence import Sequence
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from sim.engine.world import World
     from sim.plan.serving import ReplicaPlan
 
-State = Literal["up", "starting", "down", "leaving", "gone"]
+State = Literal["up", "starting", "down", "leaving", "waiting", "gone"]
+"""A replica that is waiting has asked for devices; one that is gone wants none."""
+HOLDING: tuple[State, ...] = ("up", "starting", "down", "leaving")
 
 
 class Group:
@@ -37,14 +40,15 @@ class Group:
         plan: ReplicaPlan,
         cost: IterationCost,
         options: ServiceOptions,
-        replicas: int,
         name: str,
         hand_back: Callable[[Group, list[Sequence]], None],
+        send_again: Callable[[Group, list[Sequence]], None],
+        devices: Devices,
         *,
         prefill_only: bool = False,
         draw: Callable[[Sequence, int], NDArray[np.int64]] | None = None,
     ) -> None:
-        """Begin with all replicas up; ``cost`` is the plan's, or what drafting makes of it."""
+        """Begin without replicas; ``cost`` is the plan's, or what drafting makes of it."""
         self.world = world
         self.plan = plan
         self.name = name
@@ -55,7 +59,7 @@ class Group:
         """Outstanding requests of each replica; AWAY and more where it takes none."""
         self.parked: deque[Sequence] = deque()
         """Sequences that came while no replica was up."""
-        self.seconds: dict[State, float] = dict.fromkeys(("up", "starting", "down", "leaving", "gone"), 0.0)
+        self.seconds: dict[State, float] = dict.fromkeys((*HOLDING, "waiting", "gone"), 0.0)
         """Replica-seconds by state."""
         self.lost_s = 0.0
         """Seconds of iterations that a failure broke off."""
@@ -63,6 +67,10 @@ class Group:
         self._options = options
         self._cost = cost
         self._hand_back = hand_back
+        self.send_again = send_again
+        """Takes the sequences of a replica that is lost."""
+        self._devices = devices
+        self._begun_s = world.now_s
         self._prefill_only = prefill_only
         self._draw = draw
         self._shared = self._queue() if self.router is None else None
@@ -71,14 +79,31 @@ class Group:
         self._states: list[State] = []
         self._since_s: list[float] = []
         self._alarms: list[Alarm] = []
-        for _ in range(replicas):
-            self.start(0.0)
 
-    def start(self, after_s: float) -> None:
-        """Take devices for one more replica, which is up after that time."""
-        place = self._states.index("gone") if "gone" in self._states else self._add()
-        self.world.ledger.move(self.world.now_s, "free", self.account, self.plan.devices)
-        self._bring_up(place, after_s)
+    def start(self, count: int = 1) -> None:
+        """Ask for the devices of more replicas."""
+        for _ in range(count):
+            place = self._states.index("gone") if "gone" in self._states else self._add()
+            self._change(place, "waiting")
+            self._devices.ask(self, place)
+
+    def got(self, place: int) -> None:
+        """Let a replica start that has its devices now; where that is the beginning of time it is up at once."""
+        if self._states[place] == "waiting":
+            self._bring_up(place, 0.0 if self.world.now_s == self._begun_s else self._options.cold_start_s)
+
+    def lose(self, place: int) -> None:
+        """Take the devices of a replica away: what it had is lost, and it waits for devices again.
+
+        One that was leaving is gone.
+        """
+        state = self._states[place]
+        lost = self.fail(place) if state in ("up", "leaving") else []
+        self._alarms[place].clear()
+        if self._states[place] != "gone":
+            self._change(place, "waiting")
+        if lost:
+            self.send_again(self, lost)
 
     def count(self, *states: State) -> int:
         """Count the replicas in any of these states."""
@@ -146,8 +171,14 @@ class Group:
         return True
 
     def leave(self, count: int) -> None:
-        """Let some replicas go, the least loaded first: they take no more requests and end what they have."""
-        for _ in range(count):
+        """Let some replicas go: first those that wait for devices, the last to ask first, then the least loaded.
+
+        These take no more requests and end what they have.
+        """
+        waiting = [place for place, state in enumerate(self._states) if state == "waiting"][::-1][:count]
+        for place in waiting:
+            self._go(place)
+        for _ in range(count - len(waiting)):
             up = [place for place, state in enumerate(self._states) if state == "up"]
             place = min(up, key=lambda each: (self.loads[each], -each))
             self._away(place, "leaving")
@@ -171,10 +202,17 @@ class Group:
             self._away(place, "down")
         return lost
 
-    def repair(self, place: int, cold_start_s: float) -> None:
-        """Give a failed replica devices again."""
+    def repair(self, place: int) -> None:
+        """Let a failed replica start again, on the devices that it kept."""
         if self._states[place] == "down":
-            self._bring_up(place, cold_start_s)
+            self._bring_up(place, self._options.cold_start_s)
+
+    def end(self) -> None:
+        """Give everything back; nothing runs any more."""
+        for place, state in enumerate(self._states):
+            self._alarms[place].clear()
+            if state != "gone":
+                self._go(place)
 
     def is_up(self, place: int) -> bool:
         """Tell whether a replica is there that can fail."""
@@ -185,7 +223,7 @@ class Group:
         for place, state in enumerate(self._states):
             self.seconds[state] += now_s - self._since_s[place]
             self._since_s[place] = now_s
-        return sum(seconds for state, seconds in self.seconds.items() if state != "gone")
+        return sum(self.seconds[state] for state in HOLDING)
 
     def _add(self) -> int:
         place = len(self.replicas)
@@ -233,11 +271,19 @@ class Group:
             scheduler.waiting = self._shared
             if self._shared:
                 self.replicas[place].notify(self._shared.head())
-        parked, self.parked = self.parked, deque()
-        for sequence in parked:
-            self.loads[place] += 1
+        if self.parked:
+            # Others may come up at this instant: they share what has waited.
+            self.world.after(0.0, self._unpark)
+
+    def _unpark(self) -> None:
+        """Give what came while no replica was up to the least loaded ones."""
+        loads = self.loads
+        while self.parked and self._open:
+            sequence = self.parked.popleft()
+            place = loads.index(min(loads))
+            loads[place] += 1
             sequence.request.replica = place
-            scheduler.waiting.push(sequence)
+            self.replicas[place].scheduler.waiting.push(sequence)
             self.replicas[place].notify(sequence)
 
     def _away(self, place: int, state: State) -> None:
@@ -267,5 +313,8 @@ class Group:
         if replica.scheduler.running or replica.scheduler.waiting:
             return
         replica.scheduler.pool.clear()
+        self._go(place)
+
+    def _go(self, place: int) -> None:
         self._change(place, "gone")
-        self.world.ledger.move(self.world.now_s, self.account, "free", self.plan.devices)
+        self._devices.give_back(self, place)

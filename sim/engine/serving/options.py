@@ -94,6 +94,8 @@ class ServiceOptions:
     offload: Offload | None = None
     cold_start_s: float = 0.0
     """From devices to the first iteration of a replica that starts during the run."""
+    at_s: float = 0.0
+    """When it asks for its devices."""
 
     def check(self, where: str) -> None:
         """Refuse options that contradict themselves.
@@ -110,6 +112,7 @@ class ServiceOptions:
                 "a tenant limit is at least 1",
                 dict(self.tenant_limits),
             ),
+            (0 <= self.at_s < math.inf, "a service begins at a time from 0 on", self.at_s),
             (scaling is None or 1 <= scaling.least <= scaling.most, "scaling: 1 <= least <= most", scaling),
             (
                 scaling is None or (scaling.every_s > 0 and scaling.target > 0),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.engine.serving.accounts import Accounts
 from sim.engine.serving.closing import close_books
+from sim.engine.serving.devices import FreeDevices
 from sim.engine.serving.drafting import DraftedCost
 from sim.engine.serving.group import Group
 from sim.engine.serving.options import ServiceOptions, check_plan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sim.engine.serving.devices import Devices
     from sim.engine.serving.recording import RequestColumns
     from sim.engine.serving.request import Request, Status
     from sim.engine.world import World
@@ -44,8 +46,9 @@ class Service:
         *,
         name: str = "service",
         consume: Callable[[RequestColumns], None] | None = None,
+        devices: Devices | None = None,
     ) -> None:
-        """Take devices from the world and begin.
+        """Ask for devices and begin.
 
         Args:
             world: whose clock, random streams and ledger it uses.
@@ -53,6 +56,7 @@ class Service:
             options: what stands around it.
             name: of the service, in ledger and messages.
             consume: takes the finished requests in chunks, so that memory stays flat; the recording then has none.
+            devices: where replicas get theirs; from what is free in the world where nothing is given.
 
         Raises:
             ScenarioError: the options or the plan contradict themselves.
@@ -78,26 +82,24 @@ class Service:
         self._generators: dict[int, np.random.Generator] = {}
         speculation, apart = options.speculation, options.disaggregation
         cost = DraftedCost(plan.cost, speculation) if speculation else plan.cost
-        first = options.scaling.least if options.scaling else options.replicas
-        self.main = Group(world, plan, cost, options, first, name, self._take_back, draw=self._draw)
+        self._devices = devices or FreeDevices(world)
+        ends = (self._take_back, self._send_again, self._devices)
+        self.main = Group(world, plan, cost, options, name, *ends, draw=self._draw)
         self.groups = [self.main]
         if apart:
-            prefill = Group(
-                world,
-                apart.prefill_plan,
-                apart.prefill_plan.cost,
-                options,
-                apart.prefill_replicas,
-                f"{name} prefill",
-                self._take_back,
-                prefill_only=True,
-            )
-            self.groups.append(prefill)
+            of = apart.prefill_plan
+            self.groups.append(Group(world, of, of.cost, options, f"{name} prefill", *ends, prefill_only=True))
         self._entry = self.groups[-1]
         entry = self._entry.plan
         self._most_tokens = plan.kv_blocks * plan.block_size
         self._most_prompt = entry.kv_blocks * entry.block_size
         self.upkeep = self._begin_upkeep()
+        self.end_s: float | None = None
+        """When it gave its devices back; none while it goes on."""
+        if options.at_s > world.now_s:
+            world.after(options.at_s - world.now_s, self._start)
+        else:
+            self._start()
 
     @property
     def outstanding(self) -> int:
@@ -142,32 +144,54 @@ class Service:
         """
         self._give_up(request, "cancelled")
 
-    def close(self, now_s: float) -> ServiceRecording:
-        """End the service, give its devices back and assert that nothing was lost; requests must be done with.
+    def end(self) -> None:
+        """Give all devices back; requests must be done with, and none come any more."""
+        if self.end_s is not None:
+            return
+        self.end_s = self.world.now_s
+        for each in self.upkeep:
+            each.stop()
+        for group in self.groups:
+            group.end()
+        self._devices.end()
+
+    def close(self) -> ServiceRecording:
+        """End the service, unless it has ended, and assert that nothing was lost.
 
         Raises:
             ConservationError: the service contradicts itself.
         """
-        for each in self.upkeep:
-            each.stop()
+        self.end()
         self._rows.flush()
         requests = None if self._consumed else join_columns(self._chunks)
-        return close_books(self, now_s, requests, tuple(self._rows.tenants))
+        return close_books(self, requests, tuple(self._rows.tenants))
+
+    def _start(self) -> None:
+        """Ask for the devices of the first replicas."""
+        options = self.options
+        apart, scaling = options.disaggregation, options.scaling
+        counts = [scaling.least if scaling else options.replicas] + ([apart.prefill_replicas] if apart else [])
+        if self.end_s is None:
+            for group, count in zip(self.groups, counts, strict=True):
+                group.start(count)
 
     def _begin_upkeep(self) -> list[Autoscaler | Breaker]:
         """Let load and failures change the replicas."""
         options, upkeep = self.options, list[Autoscaler | Breaker]()
         if options.scaling:
-            upkeep.append(
-                Autoscaler(self.world, self.main, options.scaling, options.cold_start_s, lambda: self.outstanding)
-            )
+            begin_s = max(options.at_s - self.world.now_s, 0.0)
+            upkeep.append(Autoscaler(self.world, self.main, options.scaling, begin_s, lambda: self.outstanding))
         if options.failures:
             for group in self.groups:
-                most = options.scaling.most if options.scaling else len(group.replicas)
-                upkeep.append(
-                    Breaker(self.world, group, options.failures, most, options.cold_start_s, self._send_again)
-                )
+                upkeep.append(Breaker(self.world, group, options.failures, self._most(group)))
         return upkeep
+
+    def _most(self, group: Group) -> int:
+        """Give the replicas that a group has at most."""
+        options = self.options
+        if options.disaggregation and group is not self.main:
+            return options.disaggregation.prefill_replicas
+        return options.scaling.most if options.scaling else options.replicas
 
     def _fits(self, request: Request) -> bool:
         """Tell whether replicas can hold a request when they hold nothing else."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from sim.engine.serving.group import Group
     from sim.engine.serving.options import Failures, Scaling
-    from sim.engine.serving.sequence import Sequence
     from sim.engine.world import World
 
 
@@ -20,17 +19,16 @@ class Autoscaler:
     """Looks at the load from time to time: more replicas at once, fewer once fewer have sufficed for a while."""
 
     def __init__(
-        self, world: World, group: Group, scaling: Scaling, cold_start_s: float, outstanding: Callable[[], int]
+        self, world: World, group: Group, scaling: Scaling, begin_s: float, outstanding: Callable[[], int]
     ) -> None:
-        """Begin to look."""
+        """Begin to look, after so many seconds and one time more between two looks."""
         self._world = world
         self._group = group
         self._scaling = scaling
-        self._cold_start_s = cold_start_s
         self._outstanding = outstanding
         self._fewer_since_s = math.inf
         self._alarm = Alarm(world, self._look)
-        self._alarm.set(scaling.every_s)
+        self._alarm.set(begin_s + scaling.every_s)
 
     def stop(self) -> None:
         """Look no more."""
@@ -40,16 +38,15 @@ class Autoscaler:
         scaling, group, now_s = self._scaling, self._group, self._world.now_s
         wanted = math.ceil(self._outstanding() / scaling.target)
         wanted = min(max(wanted, scaling.least), scaling.most)
-        here = group.count("up", "starting", "down")
+        here = group.count("up", "starting", "down", "waiting")
         if wanted < here:
             self._fewer_since_s = min(self._fewer_since_s, now_s)
             if now_s - self._fewer_since_s >= scaling.keep_s:
-                group.leave(min(here - wanted, group.count("up") - 1))
+                group.leave(min(here - wanted, group.count("up", "waiting") - 1))
                 self._fewer_since_s = math.inf
         else:
             self._fewer_since_s = math.inf
-            for _ in range(min(wanted - here, scaling.most - here - group.count("leaving"))):
-                group.start(self._cold_start_s)
+            group.start(min(wanted - here, scaling.most - here - group.count("leaving")))
         self._alarm.set(scaling.every_s)
 
 
@@ -62,15 +59,11 @@ class Breaker:
         group: Group,
         failures: Failures,
         most_replicas: int,
-        cold_start_s: float,
-        send_again: Callable[[Group, list[Sequence]], None],
     ) -> None:
         """Begin; replicas that start later fail as well, ``most_replicas`` in all."""
         self._world = world
         self._group = group
         self._failures = failures
-        self._cold_start_s = cold_start_s
-        self._send_again = send_again
         self._rate_per_s = failures.rate_per_s * group.plan.devices
         self._gaps: list[Iterator[float]] = []
         self._stopped = False
@@ -100,9 +93,9 @@ class Breaker:
         self.failures += 1
         running = self._group.fail(place)
         self._world.after(self._failures.repair_s, lambda: self._repair(place))
-        self._send_again(self._group, running)
+        self._group.send_again(self._group, running)
 
     def _repair(self, place: int) -> None:
         if not self._stopped:
-            self._group.repair(place, self._cold_start_s)
+            self._group.repair(place)
             self._next(place)

@@ -164,7 +164,7 @@ def test_a_cancelled_request_leaves_at_the_end_of_its_iteration_and_wakes_who_wa
     world.run_until(lambda: len(ended) == 2)
     assert ended == [(0, "cancelled", 1.5), (1, "finished", 2.0)]
     assert long.generated_tokens == 3
-    recording = service.close(world.now_s)
+    recording = service.close()
     assert recording.tokens["wasted output"] == 3
     service.cancel(short)
     assert short.status == "finished"

@@ -44,6 +44,10 @@ class LeastAttained(Policy):
         self._forgiven.pop(job.number, None)
         self._waits_since_s.pop(job.number, None)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Forget a job that waited."""
+        self.finished(job, view)
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Choose anew among all jobs, and wake when one falls into the next queue."""
         everybody = [*view.running(), *view.waiting()]

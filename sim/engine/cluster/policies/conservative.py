@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Conservative(Policy):
     """Reserve for each job, on arrival, the first gap that holds it; when a job ends early, all move up in order.
 
-    A job that is estimated to take no time has none to reserve, and may be delayed.
+    A job that is estimated to take no time has none to reserve, and may be delayed. Work of unknown length reserves its
+    devices for ever; a job that needs them has no reservation until some come free, and then gets the first gap.
     """
 
     name: ClassVar[str] = "conservative"
@@ -51,7 +52,7 @@ class Conservative(Policy):
         self.finished(job, view)
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Give up the reservation of a job that started elsewhere, and let the others move up."""
+        """Give up the reservation of a job that waits here no more, and let the others move up."""
         begin_s, _ = self._reserved.pop(job.number)
         self._profile.add(begin_s, begin_s + job.estimate_s, job.devices)
         self._move_up(view.now_s)

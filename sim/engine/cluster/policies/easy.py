@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sim.engine.cluster.job import RIGID
 from sim.engine.cluster.policies.ends import Ends
-from sim.engine.cluster.policies.wait_index import WaitIndex
+from sim.engine.cluster.policies.wait_index import ENDLESS_S, WaitIndex
 from sim.engine.cluster.policy import Decision, Policy, Start
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ _MOST_PASSED = 64
 class Easy(Policy):
     """Give the head of the queue a reservation at its shadow time, and let others fill the gap before or beside it.
 
-    A job may overtake if it ends by the shadow time, or takes only devices that the head leaves over then.
+    A job may overtake if it ends by the shadow time, or takes only devices that the head leaves over then. A head that
+    waits for devices of work of unknown length has no shadow time: whatever has an end may pass it until some come
+    free, and work of unknown length takes only what the head would leave over.
     """
 
     name: ClassVar[str] = "easy"
@@ -63,7 +65,7 @@ class Easy(Policy):
         self._stopped.add(job.number)
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Take out a job that started elsewhere."""
+        """Take out a job that waits here no more."""
         self._queue.remove(job)
         self._arrived = [late for late in self._arrived if late is not job]
 
@@ -94,7 +96,7 @@ class Easy(Policy):
     def _fill(self, view: View) -> Iterator[Decision]:
         """Look at everybody behind the head, in order; those who find no places are passed over."""
         queue, passed = self._queue, []
-        gap_s = self._shadow_s - view.now_s
+        gap_s = min(self._shadow_s - view.now_s, ENDLESS_S)
         while (free := view.free) and (job := queue.first(free, gap_s, min(self._extra, free))) is not None:
             if view.fits(job):
                 yield Start(job)
@@ -116,10 +118,11 @@ class Easy(Policy):
         self._promised_to, self._is_new = head, False
 
     def _may_overtake(self, job: Job, view: View) -> bool:
-        return (job.estimate_s <= self._shadow_s - view.now_s or job.devices <= self._extra) and view.fits(job)
+        ends = job.estimate_s <= min(self._shadow_s - view.now_s, ENDLESS_S)
+        return (ends or job.devices <= self._extra) and view.fits(job)
 
     def _overtook(self, job: Job, view: View) -> None:
-        if job.estimate_s > self._shadow_s - view.now_s:
+        if job.estimate_s > min(self._shadow_s - view.now_s, ENDLESS_S):
             self._extra -= job.devices
         self._began(job, view)
 

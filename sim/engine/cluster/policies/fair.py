@@ -38,6 +38,10 @@ class FairShare(Policy):
         else:
             queue.append(job)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Forget a job that waited."""
+        self._queues[job.tenant].remove(job)
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Fill step by step."""
         while True:

@@ -44,7 +44,7 @@ class Fifo(Policy):
             queue.insert(place, job)
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Pass over a job that started elsewhere, when its turn comes."""
+        """Pass over a job that waits here no more, when its turn comes."""
         self._gone.add(job.number)
 
     def decide(self, view: View) -> Iterator[Decision]:
@@ -79,7 +79,7 @@ class FirstFit(Policy):
         self._queue.add(job)
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Take out a job that started elsewhere."""
+        """Take out a job that waits here no more."""
         self._queue.remove(job)
 
     def decide(self, view: View) -> Iterator[Decision]:

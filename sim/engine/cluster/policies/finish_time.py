@@ -53,6 +53,9 @@ class FinishTime(Policy):
 
     @staticmethod
     def _rho(job: Job, jobs: int, view: View) -> float:
+        crowding = max(1.0, job.devices * jobs / view.capacity)
+        if job.is_open:
+            return 1.0 / crowding  # of ever longer work, what it waited for matters ever less
         shared_s = view.now_s - job.arrival_s + view.estimated_left_s(job)
-        alone_s = job.estimate_s * max(1.0, job.devices * jobs / view.capacity)
+        alone_s = job.estimate_s * crowding
         return shared_s / alone_s if alone_s else math.inf

@@ -51,6 +51,10 @@ class Heterogeneous(Policy):
         self._had_s.pop(job.number, None)
         self._on.pop(job.number, None)
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Solve again without it."""
+        self.finished(job, view)
+
     def decide(self, view: View) -> Iterator[Decision]:
         """Choose the jobs of a round; in between start what fits beside the others."""
         jobs = sorted([*view.running(), *view.waiting()], key=lambda job: job.number)

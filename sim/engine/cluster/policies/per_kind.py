@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sim.engine.cluster.job import Job
     from sim.engine.cluster.policy import Decision
-    from sim.engine.cluster.scheduler import Scheduler
+    from sim.engine.cluster.state import State
 
 
 class KindView(View):
@@ -26,20 +26,20 @@ class KindView(View):
 
     __slots__ = ("_jobs", "_kind")
 
-    def __init__(self, scheduler: Scheduler, kind: str, jobs: dict[int, Job]) -> None:
+    def __init__(self, state: State, kind: str, jobs: dict[int, Job]) -> None:
         """Look at one kind; ``jobs`` are those that wait for it or run on it, by number, as they are on it."""
-        super().__init__(scheduler)
+        super().__init__(state)
         self._kind, self._jobs = kind, jobs
 
     @property
     def free(self) -> int:
         """Devices of this kind that nobody holds."""
-        return self._scheduler.free_by_kind[self._kind]
+        return self._state.free_by_kind[self._kind]
 
     @property
     def capacity(self) -> int:
         """Devices of this kind, those that are down included."""
-        return self._scheduler.capacity_by_kind[self._kind]
+        return self._state.capacity_by_kind[self._kind]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -52,12 +52,12 @@ class KindView(View):
 
     def waiting(self) -> Iterator[Job]:
         """Jobs that wait and may run on this kind, in the order in which they began to."""
-        numbers = tuple(number for number in self._scheduler.jobs_waiting if number in self._jobs)
+        numbers = tuple(number for number in self._state.jobs_waiting if number in self._jobs)
         return (self._jobs[number] for number in numbers)
 
     def running(self) -> Iterator[Job]:
         """Jobs that hold devices of this kind, in the order in which they got them."""
-        here = tuple(number for number, run in self._scheduler.runs.items() if run.kind == self._kind)
+        here = tuple(number for number, run in self._state.runs.items() if run.kind == self._kind)
         return (self._jobs[number] for number in here)
 
     def is_waiting(self, job: Job) -> bool:
@@ -75,7 +75,7 @@ class KindView(View):
     def estimated_left_s(self, job: Job) -> float:
         """How long the job would still take on the devices of this kind that it asks for."""
         rate = job.speed.at(job.devices, self._kind).rate
-        return max(job.estimate_s - self._scheduler.done_s(job) / rate, 0.0) if rate else job.estimate_s
+        return max(job.estimate_s - self._state.done_s(job) / rate, 0.0) if rate else job.estimate_s
 
     def rate(self, job: Job, devices: int, kind: str | None = None) -> float:
         """Pace of the job on so many devices of this kind."""
@@ -91,19 +91,19 @@ class _Part:
 
     __slots__ = ("jobs", "kind", "policy", "view")
 
-    def __init__(self, policy: Policy, scheduler: Scheduler, kind: str) -> None:
+    def __init__(self, policy: Policy, state: State, kind: str) -> None:
         self.policy, self.kind = policy, kind
         self.jobs: dict[int, Job] = {}
-        self.view = KindView(scheduler, kind, self.jobs)
+        self.view = KindView(state, kind, self.jobs)
 
 
 class PerKind(Policy):
     """Asks the policy of each kind in turn, in the order of the scenario."""
 
-    def __init__(self, policy: Policy, scheduler: Scheduler) -> None:
+    def __init__(self, policy: Policy, state: State) -> None:
         """Copy a policy that has not begun, once for each kind."""
-        self._scheduler = scheduler
-        self._parts = [_Part(copy.deepcopy(policy), scheduler, kind) for kind in scheduler.kinds]
+        self._state = state
+        self._parts = [_Part(copy.deepcopy(policy), state, kind) for kind in state.kinds]
         self._whole: dict[int, Job] = {}
         """Jobs as the engine knows them."""
 
@@ -116,7 +116,7 @@ class PerKind(Policy):
         """Let a job wait for every kind on which it can ever run."""
         self._whole[job.number] = job
         for part in self._parts:
-            if self._scheduler.could_run(job, part.kind):
+            if self._state.could_run(job, part.kind):
                 rate = job.speed.at(job.devices, part.kind).rate
                 own = job if rate == 1.0 else replace(job, estimate_s=job.estimate_s / rate)
                 part.jobs[job.number] = own
@@ -132,6 +132,13 @@ class PerKind(Policy):
         """Tell the kind on which it ran; it waits for all of its kinds again."""
         part = self._part_of(job)
         part.policy.stopped(part.jobs.pop(job.number), part.view)
+
+    def withdrawn(self, job: Job, view: View) -> None:
+        """Tell every kind for which it waited."""
+        for part in self._parts:
+            if job.number in part.jobs:
+                part.policy.withdrawn(part.jobs.pop(job.number), part.view)
+        del self._whole[job.number]
 
     def decide(self, view: View) -> Iterator[Decision]:
         """Ask each in turn, and those again who lost a job to another meanwhile: who stood behind it may go."""

@@ -41,7 +41,7 @@ class Shortest(Policy):
         heapq.heappush(self._queue, (view.estimated_left_s(job), job.number, job))
 
     def withdrawn(self, job: Job, view: View) -> None:
-        """Pass over a job that started elsewhere, when its turn comes."""
+        """Pass over a job that waits here no more, when its turn comes."""
         self._gone.add((view.estimated_left_s(job), job.number))
 
     def decide(self, view: View) -> Iterator[Decision]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _CLASSES_TO_AN_OCTAVE = 8
 """Classes of width above 8; up to there each width is one."""
+ENDLESS_S, _UNKNOWN_S = 1.5e308, 1.6e308
+"""The longest gap that can be asked for, and the length of a job that nobody knows: it fits no gap."""
 _TIDY_AT = 4096
 """Places of jobs that left before the list of all moves up."""
 
@@ -85,7 +87,10 @@ class WaitIndex:
         self._shortest[lane.index] = lane.shortest[1]
 
     def first(self, width: int, longest_s: float, narrow: int) -> Job | None:
-        """Give the first job that is at most ``width`` wide, and at most ``longest_s`` long or ``narrow`` wide."""
+        """Give the first job that is at most ``width`` wide, and at most ``longest_s`` long or ``narrow`` wide.
+
+        ``longest_s`` is at most `ENDLESS_S`, which no job of unknown length keeps.
+        """
         best: Job | None = None
         best_count = math.inf
         order, shortest = self._order, self._shortest
@@ -220,7 +225,7 @@ class _Lane:
         return -1
 
     def _set(self, place: int, job: Job) -> None:
-        at, tree, estimate_s = place + self.size, self.shortest, job.estimate_s
+        at, tree, estimate_s = place + self.size, self.shortest, min(job.estimate_s, _UNKNOWN_S)
         while at and tree[at] > estimate_s:
             tree[at] = estimate_s
             at >>= 1

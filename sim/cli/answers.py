@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sim import units
 from sim.cli import output
 from sim.cli.answer import draw, time_unit
+from sim.cli.columns import Columns
 from sim.errors import InfeasibleError, SimError, UsageError
 from sim.results.thresholds import Threshold
 from sim.results.words import amount
@@ -17,8 +18,6 @@ from sim.study.question_scenario import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from rich.table import Table
 
     from sim.results.answer import Answer
 
@@ -139,11 +138,11 @@ def _draw_table(answers: Sequence[Answer]) -> None:
     columns = _columns(answers)
     drawing = _table(columns)
     for heading in DISPENSABLE:
-        if output.fits(drawing):
+        if drawing.width <= output.terminal_width():
             break
         del columns[heading]
         drawing = _table(columns)
-    output.draw(drawing, folds=False)
+    drawing.draw()
     output.write("")
     for answer in answers:
         output.write(output.wrapped(answer.sentence, ""))
@@ -164,8 +163,8 @@ def _columns(answers: Sequence[Answer]) -> dict[str, list[str]]:
     }
 
 
-def _table(columns: Mapping[str, list[str]]) -> Table:
-    drawing = output.table()
+def _table(columns: Mapping[str, list[str]]) -> Columns:
+    drawing = Columns()
     for index, heading in enumerate(columns):
         drawing.add_column(heading, justify="right" if index else "left")
     for row in zip(*columns.values(), strict=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import output
+from sim.cli.columns import Columns
 from sim.cli.plan import asked, with_layout
 from sim.errors import InfeasibleError, NotYetError, UsageError
 
@@ -222,15 +223,15 @@ def _draw_inference(subject: str, row: Mapping[str, Any], fit: InferenceFit) -> 
 
 def _draw_parts(row: Mapping[str, Any]) -> None:
     """Draw the memory of the fullest device as parts of what it has."""
-    table = output.table()
-    table.add_column("on the fullest device", no_wrap=True)
-    table.add_column("GiB", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
+    table = Columns()
+    table.add_column("on the fullest device")
+    table.add_column("GiB", justify="right")
+    table.add_column("share", justify="right")
     room = row["memory_bytes_per_device"]
     parts = row["memory_bytes"] | {"free": max(row["room_bytes"], 0.0)}
     for name, value in parts.items():
         table.add_row(name, f"{value / GIB:.1f}", f"{value / room:.1%}")
-    output.draw(table, folds=False)
+    table.draw()
 
 
 def _draw_changes(changes: tuple[Change, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.cli.columns import Columns
 from sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -163,13 +164,13 @@ _SPREAD = ("mean", "p50", "p90", "p95", "p99")
 
 
 def _latency(point: LoadPoint) -> None:
-    table = output.table()
-    table.add_column("time to", no_wrap=True)
+    table = Columns()
+    table.add_column("time to")
     for name in _SPREAD:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for key, title in _LATENCIES:
         table.add_row(title, *(point.shown(f"{key}.{name}") for name in _SPREAD))
-    output.draw(table, folds=False)
+    table.draw()
 
 
 def _usage(point: LoadPoint) -> None:
@@ -196,10 +197,10 @@ def _loads(points: Sequence[LoadPoint]) -> None:
         ("usd_per_output_token", "output costs"),
         ("mfu", "MFU"),
     )
-    table = output.table()
-    table.add_column("at a time", justify="right", no_wrap=True)
+    table = Columns()
+    table.add_column("at a time", justify="right")
     for _, title in columns:
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right")
     for point in points:
         table.add_row(f"{point.concurrency:,}", *(point.shown(name) for name, _ in columns))
-    output.draw(table, folds=False)
+    table.draw()

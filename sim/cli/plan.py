@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import output
+from sim.cli.columns import Columns
 from sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -297,20 +298,20 @@ def _draw(planned: Planned) -> None:
 
 
 def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) -> None:
-    table = output.table()
+    table = Columns()
     experts = ("ep",) if planned.work.model.experts is not None else ()
     ordered = bool(timed.layouts.schedule.any())
     for name in ("", "tp", "pp", "vpp" if experts else "chunks", "cp", "dp", *experts, "mb"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     if ordered:
-        table.add_column("schedule", no_wrap=True)
+        table.add_column("schedule")
     several = len(planned.ways) > 1
     if several:
-        table.add_column("precision", no_wrap=True)
-    table.add_column("recompute", no_wrap=True)
+        table.add_column("precision")
+    table.add_column("recompute")
     # MFU is against the peak of the recipe: side by side, those of several say nothing. SP is left out for room.
     for name in ("ZeRO", *(() if several else ("SP",)), "step", *(() if several else ("MFU",)), "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for place, index in enumerate(rows):
         row = timed.layouts.row(index)
         table.add_row(
@@ -325,23 +326,23 @@ def _draw_layouts(planned: Planned, timed: Timed, rows: list[int], kind: str) ->
             *(() if several else (f"{planned.utilization(timed, index):.1%}",)),
             f"{timed.memory.total_bytes[index] / GIB:.1f} GiB",
         )
-    output.draw(table, folds=False)
+    table.draw()
 
 
 def _draw_memory(planned: Planned) -> None:
     """Draw the memory of a device by part, a column for each of the best."""
     best, room = planned.survey.best, planned.machine.memory_bytes
     shown = range(min(len(best), 5))
-    table = output.table()
-    table.add_column("GiB on the fullest device", no_wrap=True)
+    table = Columns()
+    table.add_column("GiB on the fullest device")
     for place in shown:
-        table.add_column(str(place + 1), justify="right", no_wrap=True, min_width=7)
+        table.add_column(str(place + 1), justify="right", min_width=7)
     rows = [best.memory.row(index) for index in shown]
     for part in rows[0]:
         table.add_row(part, *(f"{row[part] / GIB:.1f}" for row in rows))
     table.add_row("free", *(f"{(room - row['total']) / GIB:.1f}" for row in rows))
     output.write("")
-    output.draw(table, folds=False)
+    table.draw()
 
 
 def _draw_runner_up(planned: Planned) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.cli import output
 from sim.cli.answer import BAR, column, time_unit
+from sim.cli.columns import Columns
 from sim.results.run_report import quantiles
 from sim.results.words import amount
 from sim.units import DIMENSIONS, show
@@ -58,14 +59,14 @@ def draw_section(section: Section) -> None:
     """Print one table with its title and its note."""
     output.write("")
     output.write(output.styled(section.title, output.BOLD))
-    drawing = output.table()
+    drawing = Columns()
     for place, each in enumerate(section.columns):
         drawing.add_column(
             each.name.replace("_", " "), justify="left" if place == 0 or each.dimension == "bar" else "right"
         )
     for row in section.rows:
         drawing.add_row(*(cell(value, each) for value, each in zip(row, section.columns, strict=True)))
-    output.draw(drawing, folds=False)
+    drawing.draw()
     if section.note:
         output.write(output.styled(output.wrapped(section.note, "  "), output.DIM))
 

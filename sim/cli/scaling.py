@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.cli import output
+from sim.cli.columns import Columns
 
 BUDGETS = (1e21, 1e22, 1e23, 1e24, 1e25, 3.8e25, 1e26, 1e27)
 
@@ -48,7 +49,7 @@ def show_scaling(*, json: bool) -> None:
         return
     output.write("Compute-optimal: tokens D = D0 (C / C0)^a, parameters N = C / 6D.")
     output.write("")
-    drawing = output.table()
+    drawing = Columns()
     for heading in ("budget, FLOP", "law", "parameters", "tokens", "D/N", "loss", "80 %", ""):
         drawing.add_column(heading, justify="left" if heading in ("law", "") else "right")
     for flop, law, parameters, tokens, loss in rows:
@@ -63,7 +64,7 @@ def show_scaling(*, json: bool) -> None:
             f"{loss.p10:.2f}-{loss.p90:.2f}",
             "" if inside else "beyond fit",
         )
-    output.draw(drawing, folds=False)
+    drawing.draw()
     output.write("")
     for law in LAWS.values():
         span = f"fitted from {amount(law.least_flop)} to {amount(law.most_flop)} FLOP"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.cli.columns import Columns
 from sim.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -149,22 +150,20 @@ def _print_facts(facts: list[Line]) -> None:
 
 def _print_numbers(numbers: list[Line], sources: list[str]) -> None:
     """Print the table of numbers; sources are named by their place in the list below it."""
-    from rich.text import Text
-
-    table = output.table()
+    table = Columns()
     for heading in ("", "value", "status", "date", "source"):
-        table.add_column(heading, justify="right" if heading == "value" else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if heading == "value" else "left")
     section = ""
     for line in numbers:
         if line.section != section:
             section = line.section
-            if table.row_count:
+            if not table.empty:
                 table.add_row()
-            table.add_row(Text(output.printable(section), style="bold"))
+            table.add_row(output.printable(section), bold=True)
         mark = f"[{sources.index(line.source) + 1}]" if line.source else ""
         cells = (line.label, line.text, line.status, line.date, mark)
         table.add_row(*(output.printable(cell) for cell in cells))
-    output.draw(table, folds=False)
+    table.draw()
 
 
 def _print_next(kind: str, entry: FrozenModel, name: str, others: tuple[str, ...]) -> None:

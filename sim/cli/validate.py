@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.cli.columns import Columns
 from sim.cli.files import check_writable, write_whole
 from sim.errors import UsageError
 
@@ -157,10 +158,10 @@ def _draw_scores(report: Report, metric: str) -> None:
 
     Parts of which nothing was predicted are left out; of a metric beside the main one only sources stand apart.
     """
-    drawing = output.table()
+    drawing = Columns()
     drawing.add_column(metric)
     for heading in HEADINGS:
-        drawing.add_column(heading, justify="right", no_wrap=True)
+        drawing.add_column(heading, justify="right")
     drawing.add_row("all", *_cells(report.score(metric)))
     shown: list[set[str]] = []
     for dimension, title in TITLES.items() if metric == report.metric else ((SOURCE, TITLES[SOURCE]),):
@@ -169,10 +170,10 @@ def _draw_scores(report: Report, metric: str) -> None:
             continue
         shown.append(set(parts))
         drawing.add_row("")
-        drawing.add_row(title, style="bold")
+        drawing.add_row(title, bold=True)
         for name, part in parts.items():
             drawing.add_row(f"  {output.printable(name)[:LONGEST]}", *_cells(part))
-    output.draw(drawing, folds=False)
+    drawing.draw()
     output.write("")
 
 

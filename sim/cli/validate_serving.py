@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.cli import output
+from sim.cli.columns import Columns
 
 if TYPE_CHECKING:
     from sim.validate.score import Score
@@ -38,29 +39,29 @@ def draw(report: ServingReport) -> None:
     output.write(output.wrapped(f"{total.n} of {rows} metrics of served models predicted{missed}.", ""))
     output.write(output.wrapped("Error = |predicted / measured - 1|; bias = median of predicted / measured - 1.", ""))
     output.write("")
-    drawing = output.table()
+    drawing = Columns()
     drawing.add_column("all metrics")
     for heading in HEADINGS:
-        drawing.add_column(heading, justify="right", no_wrap=True)
+        drawing.add_column(heading, justify="right")
     drawing.add_row("all", *_cells(total))
     for dimensions, title in TITLES.items():
         parts = {name: part for name, part in report.by(*dimensions).items() if part.n}
         if not parts:
             continue
         drawing.add_row("")
-        drawing.add_row(title, style="bold")
+        drawing.add_row(title, bold=True)
         for name, part in parts.items():
             drawing.add_row(f"  {output.printable(name)[:LONGEST]}", *_cells(part))
-    output.draw(drawing, folds=False)
+    drawing.draw()
     output.write("")
     _draw_rest(report)
 
 
 def draw_runs(report: RunsReport) -> None:
     """Print the means of each run, and how far single requests are apart."""
-    drawing = output.table()
+    drawing = Columns()
     for heading in ("run", "from", "metric"):
-        drawing.add_column(heading, no_wrap=True)
+        drawing.add_column(heading)
     for heading in ("measured s", "predicted s", "error %", "of requests: median %", "p90 %"):
         drawing.add_column(heading, justify="right")
     for each in report.verdicts:
@@ -74,7 +75,7 @@ def draw_runs(report: RunsReport) -> None:
             f"{100 * each.request_median_ape:.1f}",
             f"{100 * each.request_p90_ape:.1f}",
         )
-    output.draw(drawing, folds=False)
+    drawing.draw()
     output.write(output.wrapped("Error: mean over requests, predicted / measured - 1.", ""))
 
 

@@ -170,7 +170,7 @@ class ServiceFold:
             if group is self.whole:
                 break
             group.add(rows, measured & (workload == index), good, limited)
-        for tenant in np.unique(rows.tenant).tolist():
+        for tenant in sorted(set(rows.tenant.tolist())):
             self.by_tenant.setdefault(tenant, Group()).add(rows, measured & (rows.tenant == tenant), good, limited)
 
     def measured(self, rows: RequestColumns) -> Booleans:

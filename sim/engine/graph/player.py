@@ -65,12 +65,12 @@ class Player(Starts):
         self.alive += 1
         running = self._running.get(workload.index, 0)
         if workload.concurrency is not None and running >= workload.concurrency:
-            self._queues.setdefault(workload.index, OrderedDict())[number] = self.clock.now
+            self._queues.setdefault(workload.index, OrderedDict())[number] = self.world.now_s
             if workload.time_out_s is not None:
                 self.world.after(workload.time_out_s, lambda: self._waited_too_long(workload, number))
             return
         self._running[workload.index] = running + 1
-        self._begin(workload, number, self.clock.now)
+        self._begin(workload, number, self.world.now_s)
         self._drain()
 
     def _waited_too_long(self, workload: Workload, number: int) -> None:
@@ -83,7 +83,7 @@ class Player(Starts):
         key = fold(workload.key, number)
         task = Task(workload, number, self._begun, key, uniform(key, DIFFICULTY), arrival_s)
         self._begun += 1
-        task.start_s = self.clock.now
+        task.start_s = self.world.now_s
         return task
 
     def _begin(self, workload: Workload, number: int, arrival_s: float) -> None:
@@ -164,11 +164,16 @@ class Player(Starts):
     def settle(self, instance: Instance, run: int, state: int) -> None:
         """Say that a run has ended, and go on with what waited for it."""
         instance.state[run] = state
-        self._settled.append((instance, run))
         node = instance.plan.nodes[run]
-        self.recorder.run(instance.task.serial, node.index, instance.ready_s[run], self.clock.now, state)
-        if not self._draining:
-            self._drain()
+        self.recorder.run(instance.task.serial, node.index, instance.ready_s[run], self.world.now_s, state)
+        if self._draining:
+            self._settled.append((instance, run))
+        else:
+            self._draining = True
+            self._propagate(instance, run)
+            self._draining = False
+            if self._ready or self._settled:
+                self._drain()
 
     def _propagate(self, instance: Instance, run: int) -> None:
         plan, state, pending = instance.plan, instance.state, instance.pending
@@ -236,7 +241,7 @@ class Player(Starts):
     def _skip(self, instance: Instance, run: int) -> None:
         """End a run that does not take place."""
         instance.state[run] = SKIPPED
-        instance.ready_s[run] = self.clock.now
+        instance.ready_s[run] = self.world.now_s
         self._settled.append((instance, run))
         self._release(instance, run)
 
@@ -278,12 +283,12 @@ class Player(Starts):
         instance.state[run] = CANCELLED
         node = instance.plan.nodes[run]
         handle = instance.handles[run]
-        self.recorder.run(instance.task.serial, node.index, instance.ready_s[run], self.clock.now, CANCELLED)
+        self.recorder.run(instance.task.serial, node.index, instance.ready_s[run], self.world.now_s, CANCELLED)
         if isinstance(handle, Call):
             handle.port.cancel(handle)
         elif isinstance(handle, ToolCall):
             if handle.begun_s >= 0:
-                instance.task.tool_s += self.clock.now - handle.begun_s
+                instance.task.tool_s += self.world.now_s - handle.begun_s
             instance.task.outstanding -= 1
             self.pools[node.target].cancel(handle)
         elif isinstance(handle, Instance):
@@ -308,7 +313,7 @@ class Player(Starts):
             self._ends(instance, run)
             return
         node = plan.nodes[run]
-        instance.ready_s[run] = self.clock.now
+        instance.ready_s[run] = self.world.now_s
         if node.chance is not None and instance.values[instance.draws.at[BRANCH][run]] >= node.chance:
             self._skip(instance, run)
             return
@@ -418,7 +423,7 @@ class Player(Starts):
     def _path(self, instance: Instance, run: int) -> list[Step]:
         """Walk back from the end over the runs that each next one waited for last."""
         steps: list[list[Step]] = []
-        until_s = self.clock.now
+        until_s = self.world.now_s
         current = instance.cause[run]
         while current >= 0:
             node = instance.plan.nodes[current]
@@ -451,7 +456,7 @@ class Player(Starts):
         task.right = right
         task.path = path
         task.reason = reason
-        task.finish_s = self.clock.now
+        task.finish_s = self.world.now_s
         task.root = None
         self.record_if_over(task)
 

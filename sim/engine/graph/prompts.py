@@ -22,35 +22,50 @@ class Heads:
     all services; segments have numbers of their own, so tasks share nothing but what they are given to share.
     """
 
-    __slots__ = ("_heads", "_next")
+    __slots__ = ("_next", "_shared")
 
     def __init__(self) -> None:
         """Begin with no head."""
-        self._heads: dict[tuple[int, Segment], int] = {}
-        self._next = _STEP
+        self._shared: dict[Segment, int] = {}
+        self._next = 0
 
-    def head(self, before: int, segment: Segment, memory: dict[tuple[int, Segment], int] | None = None) -> int:
-        """Give the number of the head that ends in a segment, after another head (0 for none)."""
-        memory = self._heads if memory is None else memory
-        found = memory.get((before, segment))
+    def number(self) -> int:
+        """Give a number for a new head."""
+        self._next += _STEP
+        return self._next
+
+    def shared(self, segment: Segment) -> int:
+        """Give the number of the head that is one segment, which several tasks begin with."""
+        found = self._shared.get(segment)
         if found is None:
-            found = self._next
-            self._next = found + _STEP
-            memory[before, segment] = found
+            found = self._shared[segment] = self.number()
         return found
+
+
+class _Head:
+    """The beginning of some prompts of a task: all segments up to one of them."""
+
+    __slots__ = ("after", "blocks", "end", "number")
+
+    def __init__(self, number: int, end: int) -> None:
+        self.number = number
+        self.end = end
+        """Its tokens."""
+        self.after: dict[Segment, _Head] = {}
+        self.blocks: dict[int, Blocks] = {}
+        """Its full blocks, by their size."""
 
 
 class TaskHeads:
     """The heads of one task's prompts, forgotten with the task; those that tasks share are kept by `Heads`."""
 
-    __slots__ = ("_blocks", "_memory", "_shared", "_shared_segments")
+    __slots__ = ("_root", "_shared", "_shared_segments")
 
     def __init__(self, shared: Heads, shared_segments: frozenset[int] = frozenset()) -> None:
         """Take the common table, and the segments that other tasks may begin with too."""
         self._shared = shared
         self._shared_segments = shared_segments
-        self._memory: dict[tuple[int, Segment], int] = {}
-        self._blocks: dict[tuple[int, int], Blocks] = {}
+        self._root = _Head(0, 0)
 
     def blocks(self, segments: Sequence[Segment], block_size: int) -> Blocks:
         """Give the content of each full block of some segments that follow one another.
@@ -60,17 +75,21 @@ class TaskHeads:
         >>> [blocks for _, blocks in first], first[0] == second[0], first[1] == second[1]
         ([2, 1], True, False)
         """
-        head, start = 0, 0
+        head = self._root
         blocks: Blocks = ()
-        known, memory, shared = self._blocks, self._memory, self._shared
         for segment in segments:
-            alone = head == 0 and segment[0] in self._shared_segments
-            head = shared.head(head, segment) if alone else shared.head(head, segment, memory)
-            end = start + segment[1]
-            found = known.get((head, block_size))
+            before, found = head, head.after.get(segment)
             if found is None:
-                full = end // block_size - start // block_size
-                found = (*blocks, (head, full)) if full else blocks
-                known[head, block_size] = found
-            blocks, start = found, end
+                found = before.after[segment] = self._new(before, segment)
+            head = found
+            known = head.blocks.get(block_size)
+            if known is None:
+                full = head.end // block_size - before.end // block_size
+                known = head.blocks[block_size] = (*blocks, (head.number, full)) if full else blocks
+            blocks = known
         return blocks
+
+    def _new(self, before: _Head, segment: Segment) -> _Head:
+        alone = before is self._root and segment[0] in self._shared_segments
+        number = self._shared.shared(segment) if alone else self._shared.number()
+        return _Head(number, before.end + segment[1])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass, fields
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,13 @@ class RunColumns:
     """Place in STATE_NAMES."""
 
 
+RUN = np.dtype([("ready_s", "<f8"), ("end_s", "<f8"), ("task", "<i4"), ("node", "<u2"), ("state", "i1")])
+"""One row of `RunColumns` in the buffer."""
+RUNS_AT_ONCE = 65_536
+_PACKED = Struct("<ddiHb")
+_RUN_NAMES = tuple(field.name for field in fields(RunColumns))
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSums:
     """Sums over all tasks, by node."""
@@ -128,26 +135,23 @@ class TaskRecorder:
         self._rows: list[tuple[Any, ...]] = []
         self._chunks: list[dict[str, NDArray[Any]]] = []
         self.reasons: dict[str, int] = {"": 0}
-        self._runs = [0] * len(nodes)
-        self._states = [[0] * len(nodes) for _ in STATE_NAMES]
-        self._latency_s = [0.0] * len(nodes)
+        self._states = np.zeros((len(STATE_NAMES), len(nodes)), np.int64)
+        self._latency_s = np.zeros(len(nodes))
         self._path_runs = [0] * len(nodes)
         self._path_waiting_s = [0.0] * len(nodes)
         self._path_working_s = [0.0] * len(nodes)
-        self._task, self._node, self._state = array("i"), array("H"), array("b")
-        self._ready_s, self._end_s = array("d"), array("d")
+        self._kept: list[NDArray[Any]] = []
+        self._room = MAX_RUN_ROWS
+        self._buffer = bytearray(RUN.itemsize * RUNS_AT_ONCE)
+        self._used = 0
 
     def run(self, task: int, node: int, ready_s: float, end_s: float, state: int) -> None:
         """Count a run that was started and is over."""
-        self._runs[node] += 1
-        self._states[state][node] += 1
-        self._latency_s[node] += end_s - ready_s
-        if len(self._task) < MAX_RUN_ROWS:
-            self._task.append(task)
-            self._node.append(node)
-            self._ready_s.append(ready_s)
-            self._end_s.append(end_s)
-            self._state.append(state)
+        used = self._used
+        _PACKED.pack_into(self._buffer, used, ready_s, end_s, task, node, state)
+        self._used = used = used + _PACKED.size
+        if used == len(self._buffer):
+            self._flush_runs()
 
     def path(self, steps: list[Step]) -> tuple[float, float, float, float]:
         """Count a critical path; give its seconds of waiting, models, tools and waits."""
@@ -202,25 +206,30 @@ class TaskRecorder:
     def close(self) -> TaskRecording:
         """Give all that was collected."""
         self._flush()
+        self._flush_runs()
         columns: list[Any] = [
             np.concatenate([np.zeros(0, _kind(name)), *(chunk[name] for chunk in self._chunks)]) for name in _NAMES
         ]
-        runs = RunColumns(
-            np.array(self._task, np.int32),
-            np.array(self._node, np.uint16),
-            np.array(self._ready_s, np.float64),
-            np.array(self._end_s, np.float64),
-            np.array(self._state, np.int8),
-        )
+        runs = RunColumns(*(np.concatenate([part[name] for part in self._kept]) for name in _RUN_NAMES))
         nodes = NodeSums(
-            np.array(self._runs, np.int64),
-            np.array(self._states, np.int64),
-            np.array(self._latency_s),
+            self._states.sum(axis=0),
+            self._states,
+            self._latency_s,
             np.array(self._path_runs, np.int64),
             np.array(self._path_waiting_s),
             np.array(self._path_working_s),
         )
         return TaskRecording(TaskColumns(*columns), runs, nodes, tuple(self.reasons))
+
+    def _flush_runs(self) -> None:
+        """Add the rows of the buffer to the sums, one after the other, and keep them as long as there is room."""
+        rows = np.frombuffer(self._buffer, RUN, self._used // RUN.itemsize)
+        self._used = 0
+        np.add.at(self._states, (rows["state"], rows["node"]), 1)
+        np.add.at(self._latency_s, rows["node"], rows["end_s"] - rows["ready_s"])
+        kept = rows[: self._room].copy()
+        self._room -= len(kept)
+        self._kept.append(kept)
 
     def _flush(self) -> None:
         if self._rows:

@@ -38,7 +38,6 @@ class Starts(ABC):
     ) -> None:
         """Take what runs are asked of."""
         self.world = world
-        self.clock = world.environment
         self.services = services
         self.pools = pools
         self.recorder = recorder
@@ -125,7 +124,8 @@ class Starts(ABC):
         call = Call(0, 0.0, prompt, tokens + thought)
         call.holder, call.run, call.port = instance, run, port
         call.compacts, call.before_s = False, 0.0
-        call.answer = (self.next_serial(), tokens)
+        self._serial = serial = self._serial + 1
+        call.answer = (serial, tokens)
         call.cut = cut
         if prompt + tokens + thought > port.window_tokens:
             self._too_long(instance, run, node, call)
@@ -146,7 +146,7 @@ class Starts(ABC):
         call.tenant = workload.tenant
         call.priority = workload.priority
         if node.time_out_s is not None:  # of both calls, where the first one is a summary
-            call.time_out_s = max(node.time_out_s - (self.clock.now - instance.ready_s[call.run]), 0.0)
+            call.time_out_s = max(node.time_out_s - (self.world.now_s - instance.ready_s[call.run]), 0.0)
         task.outstanding += 1
         task.calls += 1
         instance.handles[call.run] = call
@@ -202,7 +202,7 @@ class Starts(ABC):
         latency = plan.latency
         latency_s = latency.fixed if latency.at is None else latency.at(values[at[TIME][run]])
         fails = bool(plan.fails) and values[at[FAILURE][run]] < plan.fails
-        give_up_s = NEVER if node.time_out_s is None else self.clock.now + node.time_out_s
+        give_up_s = NEVER if node.time_out_s is None else self.world.now_s + node.time_out_s
         call = ToolCall(instance, run, latency_s, give_up_s, self._tool_ended, fails=fails)
         instance.handles[run] = call
         instance.task.tool_calls += 1
@@ -215,7 +215,7 @@ class Starts(ABC):
         run = call.run
         task = instance.task
         if call.begun_s >= 0:
-            task.tool_s += self.clock.now - call.begun_s
+            task.tool_s += self.world.now_s - call.begun_s
         task.outstanding -= 1
         if instance.ended or instance.state[run] != STARTED:
             if task.ended:
@@ -228,7 +228,8 @@ class Starts(ABC):
         output = node.output
         tokens = int(output.fixed if output.at is None else output.at(instance.values[instance.draws.at[LENGTH][run]]))
         if tokens:
-            instance.segments[run] = ((self.next_serial(), tokens),)
+            self._serial = serial = self._serial + 1
+            instance.segments[run] = ((serial, tokens),)
         judge(instance, run, node)
         self.settle(instance, run, OK)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from simpy.events import Event
 
     from sim.engine.world import World
     from sim.plan.graph import ToolPlan
@@ -49,7 +48,7 @@ class ToolPool:
     def __init__(self, world: World, plan: ToolPlan) -> None:
         """Begin idle."""
         self.plan = plan
-        self._clock = world.environment
+        self._world = world
         self._most = plan.concurrency
         self._waiting: deque[ToolCall] = deque()
         self.running = 0
@@ -65,20 +64,21 @@ class ToolPool:
         if self._most is None or self.running < self._most:
             self._begin(call, 0.0)
             return
-        call.queued_s = self._clock.now
+        world = self._world
+        call.queued_s = world.now_s
         self._waiting.append(call)
         if call.timed_out_s < float("inf"):
-            self._clock.timeout(call.timed_out_s - self._clock.now, call).callbacks.append(self._gives_up)
+            world.after(call.timed_out_s - world.now_s, partial(self._gives_up, call))
 
     def cancel(self, call: ToolCall) -> None:
         """Give a call up; its place is free at once."""
         if call.state == RUNNING:
-            self.busy_s += self._clock.now - call.begun_s
+            self.busy_s += self._world.now_s - call.begun_s
             self._leave()
         call.state = DONE
 
     def _begin(self, call: ToolCall, queued_s: float) -> None:
-        now_s = self._clock.now
+        now_s = self._world.now_s
         call.state = RUNNING
         call.begun_s = now_s
         self.queued_s += queued_s
@@ -87,13 +87,12 @@ class ToolPool:
         if now_s + latency_s > call.timed_out_s:
             latency_s = call.timed_out_s - now_s
             call.fails = True
-        self._clock.timeout(latency_s, call).callbacks.append(self._ends)
+        self._world.after(latency_s, partial(self._ends, call))
 
-    def _ends(self, event: Event) -> None:
-        call: ToolCall = event.value  # type: ignore[assignment] # what the timeout was given
+    def _ends(self, call: ToolCall) -> None:
         if call.state != RUNNING:
             return
-        self.busy_s += self._clock.now - call.begun_s
+        self.busy_s += self._world.now_s - call.begun_s
         self._finish(call)
         self._leave()
 
@@ -104,8 +103,7 @@ class ToolPool:
             self.failed += 1
         call.done(call)
 
-    def _gives_up(self, event: Event) -> None:
-        call: ToolCall = event.value  # type: ignore[assignment] # what the timeout was given
+    def _gives_up(self, call: ToolCall) -> None:
         if call.state == QUEUED:
             call.fails = True
             self._finish(call)
@@ -116,4 +114,4 @@ class ToolPool:
         while waiting and (self._most is None or self.running < self._most):
             call = waiting.popleft()
             if call.state == QUEUED:
-                self._begin(call, self._clock.now - call.queued_s)
+                self._begin(call, self._world.now_s - call.queued_s)

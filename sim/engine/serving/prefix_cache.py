@@ -158,26 +158,33 @@ class PrefixCache(BlockPool):
                 kept += self._fill(pieces, name, low, high)
         return kept
 
-    def leave(self, held: list[Held], others: int) -> None:
-        """Free what a sequence held: blocks of contents, head first, and others without content behind them."""
-        self.give_back(others)
-        freed = _Freed(0, [])
-        assert freed.pieces is not None
+    def leave(self, held: list[Held], blocks: int) -> None:
+        """Free the blocks of a sequence: those of contents that it holds, head first, and the others behind them."""
+        pieces: list[_Piece] = []
+        freed = _Freed(0, pieces)
+        gone, shared = 0, 0
         for name, low, high in held:
-            pieces = self._part(name, low, high)
-            for piece in pieces:
+            run = self._runs[name]
+            piece = run[0]
+            if len(run) > 1 or piece.low != low or piece.high != high:
+                run = self._part(name, low, high)
+            for piece in run:
                 piece.holders -= 1
-                if not piece.holders:
+                if piece.holders:
+                    shared += piece.high - piece.low
+                else:
+                    gone += piece.high - piece.low
                     piece.freed = freed
-                    freed.pieces.append(piece)
-                    freed.blocks += piece.high - piece.low
+                    pieces.append(piece)
             if len(self._runs[name]) > 1:
                 self._join(name)
-        if freed.blocks:
+        self.give_back(blocks - gone - shared)
+        if gone:
+            freed.blocks = gone
             self._queue.append(freed)
-            self.free += freed.blocks
-            self._queued += freed.blocks
-            self.released += freed.blocks
+            self.free += gone
+            self._queued += gone
+            self.released += gone
 
     def clear(self) -> None:
         """Forget everything: the memory was lost with its devices."""

@@ -192,7 +192,7 @@ class Scheduler:
             held, full = sequence.held, min(sequence.computed // self.block_size, sequence.known)
             if full > sequence.named:
                 held += self.cache.keep(sequence.contents, sequence.named, full)
-            self.cache.leave(held, sequence.blocks - sum(high - low for _, low, high in held))
+            self.cache.leave(held, sequence.blocks)
             sequence.held = []
             sequence.named = 0
         else:

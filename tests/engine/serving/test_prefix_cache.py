@@ -101,7 +101,7 @@ class Both:
     def leave(self) -> None:
         if self.live:
             _, held, ids, _, blocks = self.live.pop()
-            self.cache.leave(held, blocks - len(ids))
+            self.cache.leave(held, blocks)
             self.naive.leave(ids, blocks - len(ids))
             assert self.cache.free == len(self.naive.queue)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sim.cost.distributions import beta_quantile, quantile_function
 from sim.spec.graph import ACCEPTED
 from sim.spec.graph_check import check_graphs
-from sim.spec.graph_edges import Edge, edges, has_family, indices, judges, split
+from sim.spec.graph_edges import Edge, edges, forward, has_family, indices, judges, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,17 +291,16 @@ def _outcome(solves: SolvesSpec | None) -> Outcome:
 
 def _order(graph: GraphSpec) -> list[str]:
     """Give the nodes in an order in which edges go forward; where there is a choice, that of the file."""
-    import networkx as nx  # noqa: PLC0415 - 0.3 s that only scenarios with graphs pay
-
-    order = nx.DiGraph()
-    order.add_nodes_from(graph.nodes)
-    place = {name: index for index, name in enumerate(graph.nodes)}
-    for name, node in graph.nodes.items():
-        for edge in edges(node):
-            for source in [edge.target, *(judges(graph, edge.target) if edge.accepted else ())]:
-                if source != name:
-                    order.add_edge(source, name)
-    return list(nx.lexicographical_topological_sort(order, key=place.__getitem__))
+    return forward(
+        graph.nodes,
+        (
+            (source, name)
+            for name, node in graph.nodes.items()
+            for edge in edges(node)
+            for source in [edge.target, *(judges(graph, edge.target) if edge.accepted else ())]
+            if source != name
+        ),
+    )
 
 
 def _name_shared_parts(plan: GraphPlan) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sim.errors import ScenarioError, SimError
 from sim.spec.document import FileError
 from sim.spec.graph import ACCEPTED, TASK
-from sim.spec.graph_edges import Edge, common, edges, indices, judged, judges, split
+from sim.spec.graph_edges import Edge, common, edges, forward, indices, judged, judges, split
 from sim.spec.validate import near
 
 if TYPE_CHECKING:
@@ -126,13 +126,19 @@ def _parts(references: tuple[str, ...], path: Path, *, listed: bool = True) -> I
 
 def _recursion(graphs: Mapping[str, GraphSpec]) -> Iterator[Problem]:
     """Find graphs that run themselves without a bound: a circle of graphs in which no node has a depth."""
-    import networkx as nx  # noqa: PLC0415 - 0.3 s that only scenarios with graphs pay
+    unbounded = {
+        (name, node.graph): ("graphs", name, node_name, "graph")
+        for name, graph in graphs.items()
+        for node_name, node in graph.nodes.items()
+        if node.graph is not None and node.depth is None
+    }
+    if len(forward(graphs, unbounded)) == len(graphs):
+        return
+    import networkx as nx  # noqa: PLC0415 - 0.15 s that only scenarios with a circle pay
 
     calls = nx.DiGraph()
-    for name, graph in graphs.items():
-        for node_name, node in graph.nodes.items():
-            if node.graph is not None and node.depth is None:
-                calls.add_edge(name, node.graph, path=("graphs", name, node_name, "graph"))
+    for (name, called), path in unbounded.items():
+        calls.add_edge(name, called, path=path)
     for component in nx.strongly_connected_components(calls):
         first = min(component, key=list(graphs).index)
         if len(component) > 1 or calls.has_edge(first, first):
@@ -144,17 +150,19 @@ def _recursion(graphs: Mapping[str, GraphSpec]) -> Iterator[Problem]:
 
 def _circle(name: str, graph: GraphSpec) -> Problem | None:
     """Find nodes that wait for each other."""
+    paths: dict[tuple[str, str], Path] = {}
+    for node_name, node in graph.nodes.items():
+        for edge in edges(node):
+            for source in [edge.target, *(judges(graph, edge.target) if edge.accepted else ())]:
+                paths[source, node_name] = ("graphs", name, node_name, *edge.path)
+    if len(forward(graph.nodes, paths)) == len(graph.nodes):
+        return None
     import networkx as nx  # noqa: PLC0415 - as above
 
     order = nx.DiGraph()
     order.add_nodes_from(graph.nodes)
-    for node_name, node in graph.nodes.items():
-        for edge in edges(node):
-            sources = [edge.target, *judges(graph, edge.target)] if edge.accepted else [edge.target]
-            for source in sources:
-                order.add_edge(source, node_name, path=("graphs", name, node_name, *edge.path))
-    if nx.is_directed_acyclic_graph(order):
-        return None
+    for (source, node_name), path in paths.items():
+        order.add_edge(source, node_name, path=path)
     found = nx.find_cycle(order)
     around = " -> ".join([*(one for one, _ in found), found[0][0]])
     return Problem(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from sim.spec.graph import ACCEPTED, TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sim.spec.document import Path
     from sim.spec.graph import GraphSpec, NodeSpec
@@ -113,3 +114,30 @@ def common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
             break
         shared += 1
     return shared
+
+
+def forward(names: Iterable[str], before: Iterable[tuple[str, str]]) -> list[str]:
+    """Give names in an order in which each pair goes forward; where there is a choice, the one that was named first.
+
+    Names that stand in a circle, or behind one, are left out.
+
+    >>> forward("abcd", [("c", "a"), ("a", "b")]), forward("abc", [("a", "b"), ("b", "a")])
+    (['c', 'a', 'b', 'd'], ['c'])
+    """
+    place = {name: index for index, name in enumerate(names)}
+    followers: dict[str, list[str]] = {name: [] for name in place}
+    missing = dict.fromkeys(place, 0)
+    for source, name in dict.fromkeys(before):
+        if source in place and name in place:
+            followers[source].append(name)
+            missing[name] += 1
+    ready = [(index, name) for name, index in place.items() if not missing[name]]
+    order = []
+    while ready:
+        _, name = heappop(ready)
+        order.append(name)
+        for follower in followers[name]:
+            missing[follower] -= 1
+            if not missing[follower]:
+                heappush(ready, (place[follower], follower))
+    return order

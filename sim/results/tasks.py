@@ -221,11 +221,13 @@ def tables(played: PlayedTasks) -> dict[str, dict[str, NDArray[Any]]]:
     columns["reason"] = np.array(played.recording.reasons)[columns["reason"]]
     labels = np.array([node.label for node in played.nodes] or [""])
     kinds = np.array([KIND_NAMES[node.kind] for node in played.nodes] or [""])
+    targets = np.array([node.target for node in played.nodes] or [""])
     told = slice(0, MOST_CALLS_TOLD)
     calls = {
         "task": runs.task[told],
         "node": labels[runs.node[told]],
         "kind": kinds[runs.node[told]],
+        "where": targets[runs.node[told]],
         "ready_s": runs.ready_s[told],
         "end_s": runs.end_s[told],
         "state": np.array(STATE_NAMES)[runs.state[told]],

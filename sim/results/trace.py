@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 MOST_SLICES = 60_000
 """Slices of one kind; a file stays below about 20 MB."""
 MOST_POINTS = 100_000
-"""Points of all counters together."""
+"""Points of all counters of one kind together: of figures over time, and of parts of the cluster."""
+MOST_JOBS = 2000
+"""Jobs that are drawn."""
+HELD = "part of its devices that is held"
 MOST_LANES = 64
 """Requests of one replica that are drawn beside each other."""
 
@@ -45,15 +48,20 @@ def trace(record: Record) -> Trace:
     if record.is_training and "series" in tables:
         _training(writer, root, record, remarks)
     if (jobs := tidy.jobs(record)) is not None:
-        _jobs(writer, jobs, remarks)
+        _jobs(writer, jobs, tables.get("allocations"), remarks)
     if (requests := tidy.requests(record)) is not None:
         _requests(writer, requests, remarks)
     if (calls := tidy.calls(record)) is not None:
         _calls(writer, calls, remarks)
+        _tools(writer, calls, remarks)
     if "events" in tables:
         _events(writer, tables["events"], remarks)
     if (series := tidy.series(record)) is not None:
-        _counters(writer, series, remarks)
+        _counters(writer, "counters", series, remarks)
+    if "heat" in tables:
+        table = tables["heat"]
+        lines = {"chart": np.full(len(table["row"]), HELD, dtype=object), "line": table["row"]}
+        _counters(writer, HELD, lines | {name: table[name] for name in ("time_s", "value")}, remarks)
     return Trace(writer.content(), f"; {'; '.join(remarks)}" if remarks else "")
 
 
@@ -94,25 +102,46 @@ def _training(writer: TraceWriter, root: int, record: Record, remarks: list[str]
         writer.slice(track, shown, start_s, stop_s)
 
 
-def _jobs(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
-    """Draw each job on a track of its own: waiting, then running."""
+def _jobs(writer: TraceWriter, table: Any, held: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
+    """Draw each job on a track of its own: waiting, then running, as often as it got and lost its devices."""
     starts, ends = (np.asarray(table[name], dtype=np.float64) for name in ("started_s", "ended_s"))
     submitted = np.asarray(table.get("submitted_s", starts), dtype=np.float64)
     known = np.flatnonzero(np.isfinite(starts))
-    chosen = known[sampled(len(known), 2000)]
+    chosen = known[sampled(len(known), MOST_JOBS)]
     _say(remarks, "jobs that ran", len(chosen), len(known))
     head = writer.track(_title("jobs", len(chosen), len(known)))
+    stretches = _stretches(held)
     horizon_s = float(np.nanmax(np.append(ends, 0.0)))
+    budget = MOST_SLICES
     for job in chosen.tolist():
-        name = str(table["name"][job]) if "name" in table else f"job {job}"
-        track = writer.track(name, head)
-        if submitted[job] < starts[job]:
-            writer.slice(track, "waiting", float(submitted[job]), float(starts[job]))
+        name = str(table["name"][job]) if "name" in table and str(table["name"][job]) else f"job {job + 1}"
         notes: dict[str, str | float] = {key: str(table[key][job]) for key in ("tenant", "status") if key in table}
-        if "devices" in table:
-            notes["devices"] = float(table["devices"][job])
         end_s = float(ends[job]) if np.isfinite(ends[job]) else max(horizon_s, float(starts[job]))
-        writer.slice(track, "running", float(starts[job]), end_s, notes)
+        mine = stretches.get(int(table["number"][job])) if "number" in table else None
+        if mine is None:
+            devices = float(table["devices"][job]) if "devices" in table else 0.0
+            mine = [(float(starts[job]), end_s, devices)]
+        budget -= 2 * len(mine)
+        if budget < 0:
+            remarks.append("the stretches of the last jobs are left out")
+            break
+        track, free_s = writer.track(name, head), float(submitted[job])
+        for start_s, stop_s, devices in mine:
+            if free_s < start_s:
+                writer.slice(track, "waiting", free_s, start_s)
+            writer.slice(track, "running", start_s, stop_s, notes | ({"devices": devices} if devices else {}))
+            free_s = stop_s
+
+
+def _stretches(held: Any) -> dict[int, list[tuple[float, float, float]]]:  # noqa: ANN401 - columns
+    """Give begin, end and devices of each time that a job held a number of devices, by the number of the job."""
+    found: dict[int, list[tuple[float, float, float]]] = {}
+    if held is not None:
+        order = np.argsort(np.asarray(held["start_s"], dtype=np.float64), kind="stable")
+        columns = (np.asarray(held[name])[order].tolist() for name in ("number", "start_s", "end_s", "devices"))
+        for number, start_s, end_s, devices in zip(*columns, strict=True):
+            found.setdefault(int(number), []).append((float(start_s), float(end_s), float(devices)))
+    return found
 
 
 def _requests(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
@@ -189,6 +218,37 @@ def _calls(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noqa
         writer.slice(track, node, float(starts[call]), float(ends[call]), notes, flows=flows + follows)
 
 
+def _tools(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
+    """Draw the calls of each tool, in as many lanes as run at once."""
+    starts, ends = (np.asarray(table[name], dtype=np.float64) for name in ("start_s", "end_s"))
+    whole = np.flatnonzero(np.array([str(kind) == "tool" for kind in table["kind"]]) & np.isfinite(starts + ends))
+    chosen = whole[sampled(len(whole), MOST_SLICES // 3)]
+    if not len(chosen):
+        return
+    _say(remarks, "calls of tools", len(chosen), len(whole))
+    head = writer.track(_title("tools", len(chosen), len(whole)))
+    names = table.get("where", table.get("node", table["kind"]))
+    parents: dict[str, int] = {}
+    free: dict[str, list[tuple[int, float]]] = {}
+    crowded = 0
+    for call in chosen[np.argsort(starts[chosen], kind="stable")].tolist():
+        tool = str(names[call]) or "tool"
+        if tool not in parents:
+            parents[tool], free[tool] = writer.track(tool, head), []
+        lanes = free[tool]
+        place = next((lane for lane, (_, until_s) in enumerate(lanes) if until_s <= starts[call]), None)
+        if place is None:
+            if len(lanes) >= MOST_LANES:
+                crowded += 1
+                continue
+            place = len(lanes)
+            lanes.append((writer.track(f"lane {place + 1}", parents[tool]), 0.0))
+        lanes[place] = (lanes[place][0], float(ends[call]))
+        writer.slice(lanes[place][0], tool, float(starts[call]), float(ends[call]), {"task": str(table["task"][call])})
+    if crowded:
+        remarks.append(f"{crowded:,} calls beyond {MOST_LANES} at once on a tool are left out")
+
+
 def _flow(task: str, call: int) -> int:
     """Number an arrow by the task and the call that it leaves from."""
     from zlib import crc32  # noqa: PLC0415 - beside its only use
@@ -206,11 +266,12 @@ def _events(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noq
         writer.instant(track, str(table["kind"][event]), float(table["time_s"][event]), notes)
 
 
-def _counters(writer: TraceWriter, table: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
+def _counters(writer: TraceWriter, title: str, table: Any, remarks: list[str]) -> None:  # noqa: ANN401 - columns
+    """Draw lines over time, in long form, below a track of their own."""
     charts, lines = (np.array([str(each) for each in table[name]], dtype=object) for name in ("chart", "line"))
     times, values = np.asarray(table["time_s"], dtype=np.float64), np.asarray(table["value"], dtype=np.float64)
     pairs = list(dict.fromkeys(zip(charts.tolist(), lines.tolist(), strict=True)))
-    head = writer.track("counters")
+    head = writer.track(title)
     most = max(MOST_POINTS // max(len(pairs), 1), 2)
     left_out = 0
     for chart, line in pairs:

@@ -5,13 +5,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sim.results import tidy
 from sim.results import trace as module
 from sim.results.record import Record
 from sim.results.trace import trace
+from sim.spec.load import load_document, read_scenario
+from sim.study.scenarios import run_scenario
 from tests.helpers.command import call
+from tests.helpers.protobuf import Slice, slices
 from tests.helpers.records import SCENARIO, everything, training_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +91,8 @@ def test_everything_has_its_track() -> None:
     assert read.seconds("decode") == pytest.approx(float((table["finish_s"] - table["first_token_s"]).sum()), abs=1e-6)
     assert sum(1 for _, name, *_ in read.slices if name == "wait and prefill") == 40
     assert sorted(read.flows.values()) == [2, 3]  # plan -> solve and search, solve -> check
-    assert sum(len(points) for points in read.counters.values()) == len(record.tables["series"]["time_s"])
+    points = len(record.tables["series"]["time_s"]) + len(record.tables["heat"]["time_s"])
+    assert sum(len(each) for each in read.counters.values()) == points
     # Two slices of one track never overlap.
     by_track: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for track, _, start, end in read.slices:
@@ -95,6 +100,58 @@ def test_everything_has_its_track() -> None:
     for stretches in by_track.values():
         stretches.sort()
         assert all(before[1] <= after[0] for before, after in pairwise(stretches))
+
+
+def played(name: str, *changes: str) -> Record:
+    document = load_document(ROOT / "scenarios" / f"{name}.yaml", list(changes))
+    return run_scenario(read_scenario(document), document=document).record
+
+
+def on(content: bytes, head: str) -> list[Slice]:
+    return [each for each in slices(content) if each.track.startswith(f"{head} / ")]
+
+
+def test_what_jobs_hold_in_the_timeline_is_what_the_ledger_has() -> None:
+    """Preempted jobs too: a job is drawn as often as it got its devices."""
+    record = played("clusters/tenants")
+    every = on(trace(record).content, "jobs")
+    held = sum(each.seconds * float(each.notes["devices"]) for each in every if each.name == "running")
+    accounts = dict(zip(*record.tables["accounts"].values(), strict=True))
+    whole = record.result["devices"] * record.result["wall_clock_s"]
+    assert held == pytest.approx(whole - accounts["free"], rel=1e-9)
+    waited = sum(each.seconds for each in every if each.name == "waiting")
+    jobs, stretches = record.tables["jobs"], record.tables["allocations"]
+    there = float((jobs["finish_s"] - jobs["arrival_s"]).sum())
+    assert waited == pytest.approx(there - float((stretches["end_s"] - stretches["start_s"]).sum()), rel=1e-6)
+
+
+def test_requests_tasks_and_tools_in_the_timeline_are_those_of_the_tables() -> None:
+    record = played("graphs/generate-check-synthesize", "workloads.0.tasks.count=12")
+    made = trace(record)
+    assert made.remark == ""
+    requests, calls = record.tables["requests"], record.tables["calls"]
+    known = np.isfinite(requests["first_token_s"]) & np.isfinite(requests["finish_s"])
+    decode = [each for each in on(made.content, "requests") if each.name == "decode"]
+    assert len(decode) == int(known.sum())
+    whole_s = float((requests["finish_s"] - requests["first_token_s"])[known].sum())
+    assert sum(each.seconds for each in decode) == pytest.approx(whole_s, abs=1e-6)
+    tools = on(made.content, "tools")
+    of_tools = calls["kind"] == "tool"
+    assert len(tools) == int(of_tools.sum())
+    assert {each.track.split(" / ")[1] for each in tools} == {"python"}
+    assert sum(each.seconds for each in tools) == pytest.approx(
+        float((calls["end_s"] - calls["ready_s"])[of_tools].sum()), abs=1e-6
+    )
+    of_tasks = on(made.content, "tasks")
+    assert len(of_tasks) == len(calls["task"])
+    assert len({each.track.split(" / ")[1] for each in of_tasks}) == 12
+
+
+def test_how_full_each_part_was_is_a_counter() -> None:
+    record = played("clusters/two-trainings-one-spine")
+    read = Read(trace(record).content)
+    parts = [each.name for each in read.tracks.values() if each.name.startswith(f"{module.HELD}: ")]
+    assert len(parts) == len(set(record.tables["heat"]["row"].tolist())) > 1
 
 
 def test_it_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +162,7 @@ def test_it_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "100 of 5,000 finished requests are drawn" in made.remark
     assert "points of counters" in made.remark
     assert any("100 of 5,000, at equal distances" in each.name for each in read.tracks.values())
-    assert sum(len(points) for points in read.counters.values()) <= 200
+    assert sum(len(points) for points in read.counters.values()) <= 2 * 200
     assert len(trace(Record({"name": "empty", "kind": "run"})).content) > 0
 
 

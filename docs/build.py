@@ -15,8 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("accelerators", "nodes", "fabrics", "clusters", "models", "profiles", "recipes", "engines")
-PICTURES = 2
-"""Pictures of a scenario in the gallery."""
+PICTURES = ("waterfall", "curve", "solved", "path", "jobs", "heat", "latency-ttft", "time-devices")
+MOST_PICTURES = 3
+"""Pictures of a scenario in the gallery: the first that it has of these."""
 CONF = """
 project = "flopclock"
 extensions = ["myst_parser"]
@@ -133,6 +134,7 @@ def gallery(folder: Path, extra: Path) -> None:
     from sim.results.charts.gallery import charts
     from sim.results.page import page
     from sim.spec.load import load_document, read_scenario
+    from sim.study.curves import with_curve
     from sim.study.scenarios import run_scenario
 
     folder.mkdir(parents=True)
@@ -141,14 +143,15 @@ def gallery(folder: Path, extra: Path) -> None:
         name = path.relative_to(ROOT / "scenarios").with_suffix("").as_posix()
         slug = name.replace("/", "-")
         document = load_document(path)
-        record = run_scenario(read_scenario(document), document=document).record
+        scenario = read_scenario(document)
+        record = with_curve(run_scenario(scenario, document=document), scenario).record
         about = re.match(r"(?:# (?!yaml-language).*\n)+", path.read_text(encoding="utf-8"))
         said = " ".join(line.removeprefix("# ") for line in about[0].splitlines()) if about else ""
         drawn = charts(record)
-        chosen = [each for each in ("waterfall", "curve", "latency-ttft", "time-devices", "path") if each in drawn]
+        chosen = [each for each in PICTURES if each in drawn]
         (extra / f"{slug}.html").write_text(page(record), encoding="utf-8")
         parts += [f"## {name}", "", _escaped(said), "", f"> {_escaped(record.result['sentence'])}", ""]
-        for each in chosen[:PICTURES]:
+        for each in chosen[:MOST_PICTURES]:
             (folder / f"{slug}-{each}.svg").write_text(drawn[each].svg(), encoding="utf-8")
             parts += [f"![{drawn[each].title}]({slug}-{each}.svg)", ""]
         parts += [f"<a href='../{slug}.html'>The whole page</a>", ""]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sim.results.record import Record
 
 HEAD_WIDTH = 42
+MOST_INPUTS = 14
+"""Inputs that are drawn on the terminal."""
 
 
 def explain(
@@ -113,7 +115,7 @@ def _draw_inputs(found: Explanation) -> None:
 
     if found.inputs:
         output.write(output.styled("  inputs", output.BOLD))
-    for each in found.inputs:
+    for each in found.inputs[:MOST_INPUTS]:
         if each.source == GIVEN:
             text = f"{each.path} = {each.shown}" + (f"  ({each.set_at})" if each.set_at else "")
             output.write(output.wrapped(output.printable(text), "    "))
@@ -123,6 +125,8 @@ def _draw_inputs(found: Explanation) -> None:
             output.write(output.styled(output.wrapped(f"{each.given_by}: {each.source}", " " * 6), output.DIM))
         if each.set_at:
             output.write(output.styled(output.wrapped(f"set by {each.set_at}", " " * 6), output.DIM))
+    if len(found.inputs) > MOST_INPUTS:
+        output.write(f"    {len(found.inputs) - MOST_INPUTS} more: --json")
 
 
 def _list(record: Record, what: str, *, json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sim.cli import output
@@ -57,7 +57,8 @@ class Keep:
         """Write what was asked for, and say where it is."""
         if self.out is None and self.html is None and self.trace is None:
             return
-        record = (_with_curve(report, scenario) if self.curve else report).record
+        is_drawn = self.out is not None or self.html is not None
+        record = (_with_curve(report, scenario) if self.curve and is_drawn else report).record
         if self.out is not None:
             record.write(self.out, tables=cast("Format", self.tables), force=self.force)
             output.say(f"record: {self.out} (sim report {self.out} -o page.html)")
@@ -75,19 +76,11 @@ class Keep:
 
 
 def _with_curve(report: Report | RunReport, scenario: Scenario) -> Report | RunReport:
-    """Add the curve that answers the question, where the report has none of its own."""
-    from sim.results.run_report import RunReport
+    """Add the curve that answers the question; say what was played for it."""
+    from sim.study.curves import with_curve
 
-    if not isinstance(report, RunReport):
-        from sim.study.curve import time_against_devices
-
-        return replace(report, curve=time_against_devices(scenario, report))
-    if not any(workload.requests for workload in scenario.workloads):
-        return report
-    from sim.study.rate_curve import latency_against_rate
-
-    curve = latency_against_rate(scenario, report)
-    if curve is None:
-        return report
-    output.say(f"curve: {len(curve['given']) - 1} other loads were played for it (--no-curve leaves it out)")
-    return replace(report, tables=report.tables | {"curve": curve})
+    found = with_curve(report, scenario)
+    played = found.tables.get("curve", {}).get("requests")
+    if played is not None:
+        output.say(f"curve: {len(played) - 1} other loads were played for it (--no-curve leaves it out)")
+    return found

@@ -126,9 +126,11 @@ def _of_group(group: Group) -> Iterator[tuple[str, Value]]:
     yield "requests_per_s", Value(group.finished / span_s, "per_s", "higher")
     every = group.output_tokens + group.prompt_tokens
     yield "total_tokens_per_s", Value(every / span_s, "token_per_s", "higher")
-    if group.limited:
-        yield "goodput_per_s", Value(group.good / span_s if group.good else 0.0, "per_s", "higher")
-        yield "slo_met", Value(group.good / group.limited, "fraction", "higher")
+    if group.limited or group.has_limits:
+        # Without a request that has limits nothing says whether they are met; where none met them, none did.
+        limited = group.limited or math.nan
+        yield "goodput_per_s", Value(group.good / span_s if group.good else 0.0 * limited, "per_s", "higher")
+        yield "slo_met", Value(group.good / limited, "fraction", "higher")
     counts = dict(zip(("finished", "timed_out", "rejected", "cancelled"), group.statuses[1:].tolist(), strict=True))
     yield "requests", Value(float(group.measured), "count")
     for key, count in counts.items():

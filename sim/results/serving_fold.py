@@ -71,8 +71,9 @@ class Latencies:
 class Group:
     """Requests that are told together: of a service, a workload or a tenant."""
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, *, has_limits: bool = False) -> None:
+        """Begin empty; ``has_limits`` where requests of it have limits, whether or not any is measured."""
+        self.has_limits = has_limits
         self.ttft, self.tpot, self.e2e, self.normalized = Latencies(), Latencies(), Latencies(), Latencies()
         self.statuses = np.zeros(len(STATUSES), dtype=np.int64)
         self.prompt_tokens = self.output_tokens = self.cached_tokens = self.preemptions = 0
@@ -138,9 +139,10 @@ class ServiceFold:
 
     def __init__(self, workloads: dict[int, Measured], *, keep: int = EXACT_REQUESTS) -> None:
         """Take the workloads by the number that begins the numbers of their requests."""
-        self.whole = Group()
+        limits = {index: workload.slo is not None for index, workload in workloads.items()}
+        self.whole = Group(has_limits=any(limits.values()))
         alone = len(workloads) == 1
-        self.by_workload = {index: self.whole if alone else Group() for index in workloads}
+        self.by_workload = {index: self.whole if alone else Group(has_limits=limits[index]) for index in workloads}
         self.by_tenant: dict[int, Group] = {}
         self.total = 0
         self._chunks: list[RequestColumns] | None = []

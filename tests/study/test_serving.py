@@ -271,6 +271,13 @@ def test_nothing_that_ends_has_no_latency() -> None:
     assert report.sentence
 
 
+def test_where_the_warm_up_takes_all_limits_are_unmeasured_and_a_target_on_them_is_missed() -> None:
+    load = "arrivals: 5/s, input: 400 tokens, output: 20 tokens, duration: 4 s, warm_up: 4 s, slo: {ttft: 1 s}"
+    report = play(f"{{requests: {{service: chat, {load}}}}}")
+    assert "chat.slo_met" not in report.values
+    assert {"chat.slo_met", "chat.goodput_per_s", "chat.ttft_s.p99"} <= set(report.unmeasured)
+
+
 @pytest.mark.parametrize(
     ("features", "shown"),
     [

@@ -139,10 +139,10 @@ class ServiceFold:
 
     def __init__(self, workloads: dict[int, Measured], *, keep: int = EXACT_REQUESTS) -> None:
         """Take the workloads by the number that begins the numbers of their requests."""
-        limits = {index: workload.slo is not None for index, workload in workloads.items()}
-        self.whole = Group(has_limits=any(limits.values()))
+        has_limits = {index: workload.slo is not None for index, workload in workloads.items()}
+        self.whole = Group(has_limits=any(has_limits.values()))
         alone = len(workloads) == 1
-        self.by_workload = {index: self.whole if alone else Group(has_limits=limits[index]) for index in workloads}
+        self.by_workload = {index: self.whole if alone else Group(has_limits=has_limits[index]) for index in workloads}
         self.by_tenant: dict[int, Group] = {}
         self.total = 0
         self._chunks: list[RequestColumns] | None = []

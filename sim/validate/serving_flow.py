@@ -42,6 +42,10 @@ class Load:
     """From the client to the scheduler, and again with the first token back, together."""
     lookahead: bool = False
     """Whether the engine plans an iteration while the one before still runs: a request waits for one more."""
+    beams: int = 1
+    """Answers that are carried along for each prompt: each reads the cache of the prompt and has one of its own."""
+    receive_steps: int = 1
+    """Decode iterations between two looks at new requests; after prompts, and with nothing to do, it looks at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class _Replica:
         self.first = [0.0] * self.count
         self.finish = [0.0] * self.count
         self.blocks = [
-            -(-(prompt + output) // plan.block_size) for prompt, output in zip(load.prompts, load.outputs, strict=True)
+            -(-(prompt + load.beams * output) // plan.block_size) for prompt, output in zip(load.prompts, load.outputs, strict=True)
         ]
         if max(self.blocks) > plan.kv_blocks:
             raise InfeasibleError(
@@ -125,6 +129,8 @@ class _Replica:
         self.coming: list[tuple[float, int]] = []
         self.sent = 0
         self.done_of_head = 0
+        self.since_look = load.receive_steps
+        """Decode iterations since the last look at new requests."""
 
     def run(self) -> Replay:
         given = self.load.arrivals_s
@@ -151,6 +157,9 @@ class _Replica:
 
     def _take(self) -> None:
         """Move what the scheduler can see into the queue."""
+        if self.decoding and self.since_look < self.load.receive_steps:
+            return
+        self.since_look = 0
         seen = self.before if self.load.lookahead and self.decoding else self.time
         while self.coming and self.coming[0][0] <= seen:
             self.waiting.append(heapq.heappop(self.coming)[1])
@@ -158,9 +167,9 @@ class _Replica:
     def _chunks(self) -> list[tuple[int, int, int]]:
         """Choose the prompts, or parts of one, of the next iteration: request, tokens, tokens before them."""
         rules, load = self.plan.rules, self.load
-        budget = self.plan.token_budget - (len(self.decoding) if rules.order == "decode-first" else 0)
+        budget = self.plan.token_budget - (load.beams * len(self.decoding) if rules.order == "decode-first" else 0)
         chosen: list[tuple[int, int, int]] = []
-        room = self.plan.max_sequences - len(self.decoding)
+        room = self.plan.max_sequences // load.beams - len(self.decoding)
         while self.waiting and budget > 0 and room > 0:
             index = self.waiting[0]
             prompt = load.prompts[index]
@@ -189,7 +198,9 @@ class _Replica:
         tokens = sum(chunk[1] for chunk in chunks)
         pairs = sum(size * done + size * (size + 1) // 2 for _, size, done in chunks)
         self.before = self.time
-        self.time += plan.cost.mixed_s(beside, self.context + beside if beside else 0, tokens, pairs, len(chunks))
+        self.since_look = self.load.receive_steps
+        beams, context = self.load.beams, self.context + beside if beside else 0
+        self.time += plan.cost.mixed_s(beams * beside, beams * context, tokens, pairs, len(chunks))
         if beside:
             self.iteration += 1
             self.context += beside
@@ -203,13 +214,15 @@ class _Replica:
 
     def _decode(self) -> None:
         """Run decode iterations up to the next finish, or to the one after which a request can start."""
-        size = len(self.decoding)
+        size, beams = len(self.decoding), self.load.beams
         steps = self.decoding[0][0] - self.iteration
         contexts = self.context + size * np.arange(1, steps + 1, dtype=np.int64)
-        ends = self.time + np.cumsum(self.plan.cost.decode_s(size, contexts))
+        ends = self.time + np.cumsum(self.plan.cost.decode_s(beams * size, beams * contexts))
         if self.coming:
             reached = int(np.searchsorted(ends, self.coming[0][0], side="left"))
-            steps = min(steps, reached + 1)
+            every, since = self.load.receive_steps, self.since_look
+            steps = min(steps, -(-(since + reached + 1) // every) * every - since)
+        self.since_look += steps
         self.before = float(ends[steps - 2]) if steps > 1 else self.time
         self.time = float(ends[steps - 1])
         self.iteration += steps

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.validate.rows import MissingError
-from sim.validate.serving_names import serving_names
+from sim.validate.serving_names import Settings, serving_names
 
 if TYPE_CHECKING:
     from sim.validate.table import Line
@@ -65,6 +65,10 @@ class LoadTest:
     """Whether latencies are medians over requests; else their means."""
     attention_data_parallel: bool
     """Whether a source says that models with experts have it, without saying how."""
+    settings: Settings = Settings()
+    """What the servers were started with."""
+    beams: int = 1
+    """Answers that beam search carries along for each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,15 @@ def _test(line: Line, family: str) -> LoadTest:
     profile = known.profile(line.text("engine"), line.text("engine_version"))
     if profile is None:
         raise MissingError(f"no engine profile is known for '{line.text('engine')}'")
-    weights = known.weight_format(line.text("model"), line.text("precision_weights"))
+    weights = known.weight_format(
+        line.text("model"), line.text("precision_weights"), family, line.text("gpu")
+    )
     if weights is None:
         raise MissingError(f"no format of weights is known for '{line.text('precision_weights')}'")
     prompt, output = _lengths(line, notes)
+    engine = f"{line.text('engine')} {line.text('engine_version')}"
+    settings = known.settings_of(family, notes, engine, model, line.text("gpu"), weights)
+    data_set = known.data_set(notes)
     concurrency, rate = line.count("concurrency_or_batch"), _rate(line, notes)
     if concurrency is None and rate is None:
         raise MissingError("neither concurrency nor request rate is stated")
@@ -127,7 +136,7 @@ def _test(line: Line, family: str) -> LoadTest:
         gpus=line.count("gpus") or 1,
         profile=profile,
         weights=weights,
-        cache=known.cache_format(family, weights, line.text("precision_kv")),
+        cache=known.cache_format(family, weights, line.text("precision_kv") or settings.cache or ""),
         tensor=line.count("tp"),
         pipeline=line.count("pp"),
         data=line.count("dp"),
@@ -136,10 +145,12 @@ def _test(line: Line, family: str) -> LoadTest:
         output=output,
         concurrency=concurrency if rate is None or not _of_load_file(line) else None,
         rate_per_s=rate,
-        requests=_requests(notes, prompt, output),
-        shortest_share=SPREAD if "RANDOM_RANGE_RATIO" in notes else 1.0,
+        requests=data_set.requests if data_set is not None else _requests(notes, prompt, output),
+        shortest_share=SPREAD if "RANDOM_RANGE_RATIO" in notes else settings.spread or 1.0,
         median=_MEDIAN.search(notes) is not None,
-        attention_data_parallel=known.has_data_parallel_attention(family),
+        attention_data_parallel=known.has_data_parallel_attention(family, model),
+        settings=settings,
+        beams=1 if data_set is None else data_set.beams,
     )
 
 
@@ -151,10 +162,10 @@ def _of_load_file(line: Line) -> bool:
 def _lengths(line: Line, notes: str) -> tuple[int, int]:
     prompt, output = line.number_of("input_len"), line.number_of("output_len")
     if prompt is None or ("length" in notes and "distribution" in notes):
-        found = serving_names().lengths(notes)
+        found = serving_names().data_set(notes)
         if found is None:
             raise MissingError("input_len is blank, and the note names no data set of known lengths")
-        return found
+        return found.input, found.output
     if output is None:
         raise MissingError("output_len is blank")
     return round(prompt), round(output)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.cost.serving_curves import ServingLayout
-from sim.plan.serving import replica_plan
+from sim.errors import InfeasibleError
+from sim.plan.serving import Changes, replica_plan
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
 from sim.spec.quantity import Sourced
@@ -19,6 +20,8 @@ from sim.validate.serving_flow import GOLDEN, SILVER, Load, even_lengths, replay
 from sim.validate.serving_names import serving_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sim.plan.serving import ReplicaPlan
     from sim.spec.engine_profile import EngineProfile
     from sim.spec.hardware import Accelerator
@@ -26,6 +29,14 @@ if TYPE_CHECKING:
 
 ROUNDS = 10
 """Requests of a test at a fixed concurrency, as multiples of it: num_prompts of the InferenceX benchmark."""
+MOST_REQUESTS = 4000
+"""Requests of a replica after which its throughput changes no more."""
+SEARCHED = 2000
+"""Requests of a device that a layout is searched with."""
+WIDEST = 8
+"""Devices of a tensor group at most, in a search."""
+BUSY = 16
+"""Concurrent requests from which the harness lets a scheduler look for new ones less often (InferenceX scripts)."""
 ENOUGH = 600
 """Requests after which such a test has found its mean, where ten rounds are more."""
 
@@ -77,9 +88,9 @@ def outcome_of(test: LoadTest) -> Outcome:
         SimError: the model does not fit, or the chip cannot compute in the format.
 
     """
-    layout = layout_of(test)
-    plan = plan_of(test, layout)
-    kind = kind_of(test)
+    layout, kind = layout_of(test), kind_of(test)
+    many = kind in ("maximum throughput", "request rate")
+    plan = fastest_plan(test) if layout is None and many else plan_of(test, layout)
     blank = Outcome(kind, plan.layout, layout is not None)
     replicas = max(test.gpus // plan.devices, 1)
     if kind in ("first token", "static batch"):
@@ -126,17 +137,69 @@ def layout_of(test: LoadTest) -> ServingLayout | None:
 
 def plan_of(test: LoadTest, layout: ServingLayout | None) -> ReplicaPlan:
     """Plan one replica of a test."""
-    return _plan(test.model, test.gpu, test.gpus, test.profile, test.weights, test.cache, layout)
+    stated = test.settings
+    prompts = stated.budget_prompts
+    changes = Changes(
+        token_budget=stated.token_budget if prompts is None else prompts * test.input,
+        max_sequences=stated.max_sequences,
+        memory_fraction=stated.memory_fraction,
+    )
+    return _plan(test.model, test.gpu, test.gpus, test.profile, test.weights, test.cache, layout, changes)
+
+
+def fastest_plan(test: LoadTest) -> ReplicaPlan:
+    """Plan a replica in the layout that answers the most requests a second when all are queued at once.
+
+    Who shows a throughput and states no layout has tuned it.
+    """
+    return _fastest(replace(test, rate_per_s=math.inf, concurrency=None, requests=SEARCHED))
+
+
+@lru_cache(maxsize=1024)
+def _fastest(test: LoadTest) -> ReplicaPlan:
+    smallest = plan_of(test, None)
+    best, most = smallest, 0.0
+    for layout in _candidates(smallest, test):
+        try:
+            plan = plan_of(test, layout)
+            found = _loaded(test, plan, Outcome("", layout, layout_given=False), max(test.gpus // layout.devices, 1))
+            rate = found.requests_per_s
+        except InfeasibleError:
+            continue
+        if rate is not None and rate > most:
+            best, most = plan, rate
+    return best
+
+
+def _candidates(smallest: ReplicaPlan, test: LoadTest) -> Iterator[ServingLayout]:
+    """List layouts from the smallest on: wider tensor groups, and attention of one device each beside experts."""
+    first, model = smallest.layout, smallest.model
+    stages = first.pipeline_parallel
+    tensor = first.tensor_parallel
+    while tensor * stages <= test.gpus and tensor <= WIDEST and model.heads % tensor == 0:
+        yield ServingLayout(tensor, stages, tensor if model.experts is not None else 1)
+        if model.experts is not None and tensor > 1:
+            yield ServingLayout(1, stages, tensor, tensor)
+        tensor *= 2
 
 
 @lru_cache(maxsize=1024)
 def _plan(
-    model: str, gpu: str, gpus: int, profile: str, weights: str, cache: str, layout: ServingLayout | None
+    model: str,
+    gpu: str,
+    gpus: int,
+    profile: str,
+    weights: str,
+    cache: str,
+    layout: ServingLayout | None,
+    changes: Changes,
 ) -> ReplicaPlan:
     accelerator = _accelerator(gpu)
     devices = layout.devices if layout is not None else gpus
     cluster = ClusterSpec(accelerator=accelerator, count=max(devices, gpus))
-    return replica_plan(catalog.load("models", model), cluster, profile, layout=layout, weights=weights, cache=cache)
+    return replica_plan(
+        catalog.load("models", model), cluster, profile, layout=layout, weights=weights, cache=cache, changes=changes
+    )
 
 
 def _accelerator(gpu: str) -> Accelerator:
@@ -209,7 +272,7 @@ def _load(test: LoadTest, profile: EngineProfile, replicas: int) -> Load:
         together = max(test.concurrency // replicas, 1)
         count = min(ROUNDS * together, max(2 * together, ENOUGH))
     else:
-        count = max(test.requests // replicas, 1)
+        count = max(min(test.requests // replicas, MOST_REQUESTS), 1)
         together = count
     if test.concurrency is None and test.rate_per_s not in (None, math.inf):
         assert test.rate_per_s is not None
@@ -224,6 +287,8 @@ def _load(test: LoadTest, profile: EngineProfile, replicas: int) -> Load:
         arrivals_s=arrivals,
         client_s=0.0 if queued else profile.client_s.value,
         lookahead=profile.lookahead and not queued,
+        beams=test.beams,
+        receive_steps=test.settings.receive_steps[together >= BUSY],
     )
 
 

@@ -113,7 +113,8 @@ class _Replica:
         self.first = [0.0] * self.count
         self.finish = [0.0] * self.count
         self.blocks = [
-            -(-(prompt + load.beams * output) // plan.block_size) for prompt, output in zip(load.prompts, load.outputs, strict=True)
+            -(-(prompt + load.beams * output) // plan.block_size)
+            for prompt, output in zip(load.prompts, load.outputs, strict=True)
         ]
         if max(self.blocks) > plan.kv_blocks:
             raise InfeasibleError(

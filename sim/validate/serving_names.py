@@ -40,6 +40,8 @@ class PublishedRule(FrozenModel):
     blank: str
     fp8: str
     fp4: str
+    int4: str = "int4"
+    note: str = ""
 
 
 class CacheRule(FrozenModel):
@@ -146,7 +148,7 @@ class ServingNames(FrozenModel):
             source = (each for each in self.blank_weights if re.search(each.family, family))
             return next((each.weights for each in source if re.search(each.gpu, gpu)), rule.blank)
         known = self.weights.get(words.lower())
-        return {"fp8": rule.fp8, "fp4": rule.fp4}.get(known, known) if known is not None else None
+        return {"fp8": rule.fp8, "fp4": rule.fp4, "int4": rule.int4}.get(known, known) if known is not None else None
 
     def cache_format(self, family: str, weights: str, words: str) -> str:
         """Give the format of the cache, from the words of a table."""

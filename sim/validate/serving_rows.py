@@ -118,9 +118,7 @@ def _test(line: Line, family: str) -> LoadTest:
     profile = known.profile(line.text("engine"), line.text("engine_version"))
     if profile is None:
         raise MissingError(f"no engine profile is known for '{line.text('engine')}'")
-    weights = known.weight_format(
-        line.text("model"), line.text("precision_weights"), family, line.text("gpu")
-    )
+    weights = known.weight_format(line.text("model"), line.text("precision_weights"), family, line.text("gpu"))
     if weights is None:
         raise MissingError(f"no format of weights is known for '{line.text('precision_weights')}'")
     prompt, output = _lengths(line, notes)

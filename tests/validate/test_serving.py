@@ -1,6 +1,7 @@
 """Tables of load tests: what is read, what is predicted, and by which rules."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from sim.spec.cluster import ClusterSpec
 from sim.validate.serving import serving
 from sim.validate.serving_flow import Load, replay
 from sim.validate.serving_names import serving_names
+from sim.validate.serving_rows import COLUMNS, REQUIRED, row_of
+from sim.validate.serving_times import fastest_plan, outcome_of
+from sim.validate.table import read
 
 TABLE = Path(__file__).parent / "tables" / "serving.csv"
 
@@ -123,3 +127,43 @@ def test_throughput_counts_from_first_arrival_to_last_finish(plan) -> None:
     result = replay(plan, Load([64] * 4, [20] * 4, 4))
     assert result.span_s == result.finish_s.max() - result.arrival_s.min()
     assert math.isfinite(result.end_to_end_s)
+
+
+def test_a_scheduler_that_looks_seldom_lets_requests_wait(plan) -> None:
+    """Every eighth decode iteration: the second request waits for the look, then its prompt runs beside the first."""
+    often, seldom = (
+        replay(plan, Load([300, 200], [400, 10], 2, arrivals_s=[0.0, 0.5], receive_steps=each)) for each in (1, 8)
+    )
+    step_s = float(plan.cost.mixed_s(1, 400, 0, 0, 0))
+    waited_s = seldom.first_s[1] - often.first_s[1]
+    assert 0.0 <= waited_s <= 8.01 * step_s
+    assert seldom.first_s[0] == often.first_s[0]
+
+
+def test_beams_decode_side_by_side(plan) -> None:
+    """One request with four beams is its prompt once, and iterations of four sequences."""
+    result = replay(plan, Load([300], [50], 1, beams=4))
+    first_s = plan.cost.mixed_s(0, 0, 300, 300 * 301 // 2, 1)
+    tokens_s = float(np.sum(plan.cost.decode_s(4, 4 * (300 + np.arange(1, 50)))))
+    assert result.finish_s[0] == pytest.approx(first_s + tokens_s, rel=1e-12)
+
+
+def test_settings_of_a_harness_replace_defaults_field_by_field() -> None:
+    known = serving_names()
+    found = known.settings_of("aic", "InferenceX dashboard", "vLLM 0.19", "minimax-m2.5", "B200-SXM-180GB", "fp4")
+    assert (found.cache, found.budget_prompts, found.token_budget) == ("fp8", 2, None)
+    plain = known.settings_of("own", "", "vLLM 0.19", "minimax-m2.5", "B200-SXM-180GB", "fp4")
+    assert plain == type(plain)()
+
+
+def test_a_layout_that_is_not_stated_is_the_fastest(verdicts) -> None:
+    """Nobody shows a throughput of a layout that another one beats."""
+    lines = {line.text("id"): line for line in read(TABLE, COLUMNS, REQUIRED)}
+    test = replace(row_of(lines["rate"]).test, gpus=4, tensor=None, pipeline=None, data=None, concurrency=None)
+    best = fastest_plan(test)
+    rates = [
+        outcome_of(replace(test, tensor=tensor, rate_per_s=math.inf, requests=8000)).requests_per_s
+        for tensor in (1, 2, 4)
+    ]
+    chosen = outcome_of(replace(test, tensor=best.layout.tensor_parallel, rate_per_s=math.inf, requests=8000))
+    assert chosen.requests_per_s == max(rates)

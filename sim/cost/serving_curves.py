@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import log2
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -295,7 +296,7 @@ class CurveParts:
         if experts is None:
             return 0.0
         groups = min(layout.expert_parallel, experts.count)
-        busiest = 1.0 + (self.engine.expert_imbalance if groups > 1 else 0.0)
+        busiest = 1.0 + self.engine.expert_imbalance * log2(groups)
         seconds = routed_feed_forward_s(
             tokens, tokens * experts.top_k / groups * busiest,
             visited_experts(tokens, experts.top_k, experts.count) / groups, self.model.hidden,

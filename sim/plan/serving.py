@@ -170,8 +170,8 @@ def replica_plan(
         ),
         kv_blocks=blocks,
         block_size=block_size,
-        token_budget=changes.token_budget or int(profile.token_budget.value),
-        max_sequences=changes.max_sequences or int(profile.max_sequences.value),
+        token_budget=_token_budget(profile, layout, changes),
+        max_sequences=_max_sequences(profile, layout, changes),
         weights_bytes=weight_bytes_per_device(model, layout, weights) * layout.devices,
         kv_bytes_per_token=_cache_bytes_per_token(model, 1, cache),
         peak_flop_per_s=machine.gemm_peak_flop_per_s * layout.devices,
@@ -232,9 +232,10 @@ def _blocks(
     assert cluster.accelerator.memory_bytes is not None
     memory = cluster.accelerator.memory_bytes.value
     fraction = changes.memory_fraction or engine.memory_fraction.value
-    budget = changes.token_budget or int(engine.token_budget.value)
+    ranks = layout.attention_data_parallel
+    budget = _token_budget(engine, layout, changes) / ranks
     split = Split(layout.tensor_parallel, layout.pipeline_parallel, 1)
-    sequences = changes.max_sequences or int(engine.max_sequences.value)
+    sequences = _max_sequences(engine, layout, changes) / ranks
     activations = workspace_bytes(model, split, 0.0) * budget / PREFILL_TOKENS
     logits = workspace_bytes(model, split, sequences) - workspace_bytes(model, split, 0.0)
     taken = weight_bytes_per_device(model, layout, weights) + activations + logits + engine.reserve_bytes.value
@@ -248,6 +249,20 @@ def _blocks(
         each += _cache_bytes_per_token(changes.draft, layout.tensor_parallel, cache) / layout.pipeline_parallel
     tokens = max(free, 0.0) / each * layout.attention_data_parallel
     return int(tokens // (changes.block_size or int(engine.block_size.value)))
+
+
+def _token_budget(engine: EngineProfile, layout: ServingLayout, changes: Changes) -> int:
+    """Give the tokens of one iteration of the whole replica."""
+    return changes.token_budget or int(engine.token_budget.value) * ranks_of(engine, layout)
+
+
+def _max_sequences(engine: EngineProfile, layout: ServingLayout, changes: Changes) -> int:
+    return changes.max_sequences or int(engine.max_sequences.value) * ranks_of(engine, layout)
+
+
+def ranks_of(engine: EngineProfile, layout: ServingLayout) -> int:
+    """Give the ranks of data-parallel attention that have budgets of their own: all, or one where they share."""
+    return layout.attention_data_parallel if engine.budgets_of == "rank" else 1
 
 
 def _cache_bytes_per_token(model: ModelShape, tensor_parallel: int, cache: str) -> float:

@@ -74,6 +74,8 @@ class EngineProfile(FrozenModel):
     """Tokens of one iteration at most."""
     max_sequences: SourcedCount
     """Sequences that run at the same time at most."""
+    budgets_of: Literal["rank", "replica"] = "rank"
+    """Whether each rank of data-parallel attention has budget and sequences of its own, or they share them out."""
     block_size: SourcedCount
     """Tokens of one block of cache."""
     memory_fraction: SourcedFraction
@@ -110,7 +112,7 @@ class EngineProfile(FrozenModel):
     grouped_kernels: tuple[GroupedKernel, ...] = ()
     """Kernels that read a key head once for its whole group of query heads; none means that all do."""
     expert_imbalance: SourcedFraction
-    """Tokens of the fullest device of an expert-parallel group above their mean, as a share."""
+    """Tokens of the fullest device of an expert-parallel group above their mean, as a share, for each doubling of it."""
     windows: bool = True
     """Whether layers with a sliding window attend to their window alone, and keep no more of the cache."""
     all_reduce: tuple[Slug, ...] = Field(min_length=1)

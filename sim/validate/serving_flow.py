@@ -170,17 +170,19 @@ class _Replica:
         rules, load = self.plan.rules, self.load
         budget = self.plan.token_budget - (load.beams * len(self.decoding) if rules.order == "decode-first" else 0)
         chosen: list[tuple[int, int, int]] = []
+        ranks = self.plan.layout.attention_data_parallel
+        """Each of them takes a prompt that is longer than its budget whole, where prompts are not cut."""
         room = self.plan.max_sequences // load.beams - len(self.decoding)
-        while self.waiting and budget > 0 and room > 0:
+        while self.waiting and (budget > 0 or len(chosen) < ranks) and room > 0:
             index = self.waiting[0]
             prompt = load.prompts[index]
             if self.done_of_head == 0:
-                whole = prompt <= budget or not chosen
+                whole = prompt <= budget or len(chosen) < ranks
                 if self.blocks[index] > self.free or not (rules.chunked_prefill or whole):
                     break
                 self.free -= self.blocks[index]
             left = prompt - self.done_of_head
-            tokens = min(left, budget) if rules.chunked_prefill else left
+            tokens = min(left, max(budget, 1)) if rules.chunked_prefill else left
             chosen.append((index, tokens, self.done_of_head))
             budget -= tokens
             room -= 1

@@ -65,9 +65,9 @@ class LoadTest:
     """Whether latencies are medians over requests; else their means."""
     attention_data_parallel: bool
     """Whether a source says that models with experts have it, without saying how."""
-    settings: Settings = Settings()
+    settings: Settings
     """What the servers were started with."""
-    beams: int = 1
+    beams: int
     """Answers that beam search carries along for each request."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.cost.serving_curves import ServingLayout
 from sim.errors import InfeasibleError
-from sim.plan.serving import Changes, replica_plan
+from sim.plan.serving import Changes, ranks_of, replica_plan
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
 from sim.spec.quantity import Sourced
@@ -138,10 +138,11 @@ def layout_of(test: LoadTest) -> ServingLayout | None:
 def plan_of(test: LoadTest, layout: ServingLayout | None) -> ReplicaPlan:
     """Plan one replica of a test."""
     stated = test.settings
-    prompts = stated.budget_prompts
+    ranks = 1 if layout is None else ranks_of(catalog.load("engines", test.profile), layout)
+    budget = stated.token_budget if stated.budget_prompts is None else stated.budget_prompts * test.input
     changes = Changes(
-        token_budget=stated.token_budget if prompts is None else prompts * test.input,
-        max_sequences=stated.max_sequences,
+        token_budget=budget and budget * ranks,
+        max_sequences=stated.max_sequences and stated.max_sequences * ranks,
         memory_fraction=stated.memory_fraction,
     )
     return _plan(test.model, test.gpu, test.gpus, test.profile, test.weights, test.cache, layout, changes)

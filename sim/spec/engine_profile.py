@@ -112,7 +112,7 @@ class EngineProfile(FrozenModel):
     grouped_kernels: tuple[GroupedKernel, ...] = ()
     """Kernels that read a key head once for its whole group of query heads; none means that all do."""
     expert_imbalance: SourcedFraction
-    """Tokens of the fullest device of an expert-parallel group above their mean, as a share, for each doubling of it."""
+    """Tokens of the fullest device of an expert-parallel group above their mean, for each doubling of the group."""
     windows: bool = True
     """Whether layers with a sliding window attend to their window alone, and keep no more of the cache."""
     all_reduce: tuple[Slug, ...] = Field(min_length=1)

@@ -37,8 +37,6 @@ WIDEST = 8
 """Devices of a tensor group at most, in a search."""
 BUSY = 16
 """Concurrent requests from which the harness lets a scheduler look for new ones less often (InferenceX scripts)."""
-ENOUGH = 600
-"""Requests after which such a test has found its mean, where ten rounds are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +269,7 @@ def _load(test: LoadTest, profile: EngineProfile, replicas: int) -> Load:
     arrivals: list[float] | None = None
     if test.concurrency is not None:
         together = max(test.concurrency // replicas, 1)
-        count = min(ROUNDS * together, max(2 * together, ENOUGH))
+        count = ROUNDS * together
     else:
         count = max(min(test.requests // replicas, MOST_REQUESTS), 1)
         together = count

@@ -11,6 +11,7 @@ from sim.validate.collectives import collectives
 from sim.validate.report import Report
 from sim.validate.runs import runs
 from sim.validate.score import Score
+from sim.validate.serving import serving
 from sim.validate.steps import training
 from tests.helpers.shared_data import SHARED, shared_rows
 
@@ -93,3 +94,17 @@ def test_whole_runs() -> None:
     shared_rows("truth/run_totals.csv")
     report = runs(SHARED / "truth" / "run_totals.csv")
     within(report.by("kind")["not contradicted"], n=22, median=0.22, p90=0.44, bias=0.22)
+
+
+@pytest.mark.parametrize(
+    ("group", "n", "median", "p90", "bias"),
+    [
+        ("trtllm_static_0.9", 49, 0.105, 0.18, 0.05),
+        ("trtllm_ttft_0.9", 25, 0.095, 0.30, 0.05),
+        ("trtllm_doc_0.17", 215, 0.07, 0.18, 0.06),
+        ("trtllm_doc_1.2", 91, 0.18, 0.48, 0.15),
+    ],
+)
+def test_serving_by_source(group: str, n: int, median: float, p90: float, bias: float) -> None:
+    shared_rows("truth/serving.csv")
+    within(serving(SHARED / "truth" / "serving.csv", group).score, n, median, p90, bias)

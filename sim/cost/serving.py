@@ -9,7 +9,7 @@ line over the sum of their contexts, so that one iteration and ten thousand are 
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import inf
+from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
     Counts = npt.NDArray[np.int64]
+    Line = tuple[list[float], list[float], list[float]]
 
 FIRST_TABLE = 1024
 """Entries that a table begins with; it doubles when it is asked beyond."""
 LONGEST_CONTEXT = 2.0**21
 """Tokens of one sequence up to which attention is tabled; beyond, the last line goes on."""
+LONGEST_SUM = 1 << 60
+"""Beyond every sum of contexts."""
 KNOTS_PER_OCTAVE = 2
 """Knots of the broken line of attention between a context and its double."""
 
@@ -78,9 +81,15 @@ class IterationCost:
         "_beside_prompt",
         "_communication",
         "_decode",
+        "_divided",
+        "_iteration_s",
         "_lines",
         "_output",
         "_parts",
+        "_pieces",
+        "_prefill_s",
+        "_prompt_attention_s",
+        "_sequence_s",
         "_token",
         "host",
         "host_s",
@@ -100,7 +109,12 @@ class IterationCost:
         self._communication: list[float] = []
         self._output: list[float] = []
         self._decode: dict[int, float] = {}
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
+        self._pieces: dict[int, tuple[int, int, float, float]] = {}
+        """By the number of sequences, the piece of the line that was last asked for: from, to before, base, slope."""
+        self._prompt_attention_s = parts.prompt_attention_s
+        self._iteration_s, self._prefill_s, self._sequence_s = host.iteration_s, host.prefill_s, host.sequence_s
+        self._divided = stages > 1 or ranks > 1
 
     def mixed_s(
         self, decoding: int, context: int, prefill_tokens: int, prefill_pairs: int, prefill_sequences: int
@@ -119,28 +133,27 @@ class IterationCost:
         """
         attention_s = 0.0
         if decoding:
-            line = self._lines.get(decoding)
-            if line is None:
-                line = self._line(decoding)
-            index = bisect_right(line.knot, context)
-            attention_s = line.base[index] + line.slope[index] * context
+            try:
+                low, high, base_s, slope_s = self._pieces[decoding]
+                if not low <= context < high:
+                    base_s, slope_s = self._piece(decoding, context)
+            except KeyError:
+                base_s, slope_s = self._piece(decoding, context)
+            attention_s = base_s + slope_s * context
         if not prefill_tokens:
-            base = self._decode.get(decoding)
-            return (self._decode_base_s(decoding) if base is None else base) + attention_s
-        sequences, tokens = decoding + prefill_sequences, decoding + prefill_tokens
-        each, batches, ranks = sequences, 1, self.ranks
-        if ranks > 1:
-            # Ranks of data-parallel attention run in step, and a prompt is on one of them: the fullest sets the pace.
-            tokens = ranks * (-(-decoding // ranks) - (-prefill_tokens // min(ranks, prefill_sequences)))
-        if self.stages > 1:
-            batches = min(self.stages, sequences)
-            each, tokens = -(-sequences // batches), -(-tokens // batches)
-        parts, host, output, token = self._parts, self.host, self._output, self._token
-        output_s = output[each] if each < len(output) else _look(output, each, parts.output_s)
-        token_s = token[tokens] if tokens < len(token) else _look(token, tokens, parts.token_s)
-        prompt_s = parts.prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
+            return self._decode_base_s(decoding) + attention_s
+        sequences = each = decoding + prefill_sequences
+        tokens, batches = decoding + prefill_tokens, 1
+        if self._divided:
+            tokens, each, batches = self._busiest(decoding, prefill_tokens, prefill_sequences)
+        try:
+            output_s, token_s = self._output[each], self._token[tokens]
+        except IndexError:
+            output_s = _look(self._output, each, self._parts.output_s)
+            token_s = _look(self._token, tokens, self._parts.token_s)
+        prompt_s = self._prompt_attention_s(decoding, context, prefill_tokens, prefill_pairs, prefill_sequences)
         device_s = batches * output_s + token_s + attention_s * self._beside_prompt + prompt_s
-        return device_s + host.iteration_s + host.prefill_s + host.sequence_s * sequences
+        return device_s + self._iteration_s + self._prefill_s + self._sequence_s * sequences
 
     def decode_s(self, decoding: int, contexts: Counts) -> Floats:
         """Give the time of iterations that only decode, in s: ``mixed_s(decoding, c, 0, 0, 0)`` of each c.
@@ -148,29 +161,22 @@ class IterationCost:
         Source: as mixed_s.
         Valid for: as mixed_s.
         """
-        base = self._decode.get(decoding)
-        if base is None:
-            base = self._decode_base_s(decoding)
-        line = self._lines.get(decoding)
-        if line is None:
-            line = self._line(decoding)
-        return base + line.over(contexts)
+        knots, bases, slopes = map(np.array, self._lines.get(decoding) or self._line(decoding))
+        index = np.searchsorted(knots, contexts, side="right")
+        return np.asarray(self._decode_base_s(decoding) + (bases[index] + slopes[index] * contexts), np.float64)
 
-    def decode_line(self, decoding: int, context: int) -> tuple[float, float, float]:
+    def decode_line(self, decoding: int, context: int) -> tuple[float, float, int]:
         """Give (a, b, end): an iteration that only decodes, at this or a longer context below ``end``, takes a + b c s.
 
         Source: as mixed_s: attention is a broken line, and this is the piece of it that ``context`` lies on.
         Valid for: as mixed_s.
         """
-        base = self._decode.get(decoding)
-        if base is None:
-            base = self._decode_base_s(decoding)
-        line = self._lines.get(decoding)
-        if line is None:
-            line = self._line(decoding)
-        index = bisect_right(line.knot, context)
-        end = line.knot[index] if index < len(line.knot) else inf
-        return base + line.base[index], line.slope[index], end
+        found = self._pieces.get(decoding)
+        if found is None or not found[0] <= context < found[1]:
+            self._piece(decoding, context)
+            found = self._pieces[decoding]
+        _, end, base_s, slope_s = found
+        return self._decode_base_s(decoding) + base_s, slope_s, end
 
     def communication_s(self, tokens: int) -> float:
         """Give the exposed communication of an iteration of so many tokens, in s: a part of its time.
@@ -189,39 +195,43 @@ class IterationCost:
         return self._parts.flop(tokens, pairs, outputs)
 
     def _decode_base_s(self, decoding: int) -> float:
-        batches = min(self.stages, decoding)
-        each = -(-decoding // batches)
-        device_s = batches * _look(self._output, each, self._parts.output_s)
-        device_s += _look(self._token, each, self._parts.token_s)
-        base = device_s + self.host.iteration_s + self.host.sequence_s * decoding
-        self._decode[decoding] = base
+        base = self._decode.get(decoding)
+        if base is None:
+            batches = min(self.stages, decoding)
+            each = -(-decoding // batches)
+            device_s = batches * _look(self._output, each, self._parts.output_s)
+            device_s += _look(self._token, each, self._parts.token_s)
+            base = self._decode[decoding] = device_s + self._iteration_s + self._sequence_s * decoding
         return base
 
-    def _line(self, decoding: int) -> _Line:
+    def _busiest(self, decoding: int, prefill_tokens: int, prefill_sequences: int) -> tuple[int, int, int]:
+        """Give tokens and sequences of a micro-batch on the fullest rank, and how many micro-batches there are."""
+        sequences, tokens, ranks = decoding + prefill_sequences, decoding + prefill_tokens, self.ranks
+        if ranks > 1:
+            # Ranks of data-parallel attention run in step, and a prompt is on one of them: the fullest sets the pace.
+            tokens = ranks * (-(-decoding // ranks) - (-prefill_tokens // min(ranks, prefill_sequences)))
+        batches = min(self.stages, sequences)
+        return -(-tokens // batches), -(-sequences // batches), batches
+
+    def _piece(self, decoding: int, context: int) -> tuple[float, float]:
+        """Find the piece of the line that a context lies on, and keep it: the next one mostly lies there too."""
+        knot, base, slope = self._lines.get(decoding) or self._line(decoding)
+        index = bisect_right(knot, context)
+        # Contexts are whole numbers, which are compared faster with whole ends.
+        low = ceil(knot[index - 1]) if index else 0
+        high = ceil(knot[index]) if index < len(knot) else LONGEST_SUM
+        self._pieces[decoding] = (low, high, base[index], slope[index])
+        return base[index], slope[index]
+
+    def _line(self, decoding: int) -> Line:
+        """Give the broken line of attention: its knots, and where each piece begins at 0 and how it rises."""
         octaves = int(np.log2(LONGEST_CONTEXT))
         knots = np.exp2(np.arange(octaves * KNOTS_PER_OCTAVE + 1) / KNOTS_PER_OCTAVE) * decoding
-        line = _Line(knots, self._parts.decode_attention_s(decoding, knots))
-        self._lines[decoding] = line
-        return line
-
-
-class _Line:
-    """A broken line: lists for one place at a time, the same numbers as arrays for many."""
-
-    __slots__ = ("base", "bases", "knot", "knots", "slope", "slopes")
-
-    def __init__(self, knots: Floats, values: Floats) -> None:
+        values = self._parts.decode_attention_s(decoding, knots)
         slopes = np.diff(values) / np.diff(knots)
-        self.knots, self.bases, self.slopes = knots[1:-1], values[:-1], slopes
-        starts = knots[:-1]
-        self.bases = self.bases - slopes * starts
-        self.knot: list[float] = self.knots.tolist()
-        self.base: list[float] = self.bases.tolist()
-        self.slope: list[float] = slopes.tolist()
-
-    def over(self, places: Counts) -> Floats:
-        index = np.searchsorted(self.knots, places, side="right")
-        return self.bases[index] + self.slopes[index] * places
+        bases = values[:-1] - slopes * knots[:-1]
+        line = self._lines[decoding] = (knots[1:-1].tolist(), bases.tolist(), slopes.tolist())
+        return line
 
 
 def _look(table: list[float], index: int, make: Callable[[Floats], Floats]) -> float:

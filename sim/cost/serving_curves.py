@@ -194,16 +194,16 @@ class CurveParts:
         Source: the curve of prefill attention (sim.cost.attention) by its (query, key) pairs.
         Valid for: prompts in chunks of like length.
         """
-        divided, per_token_s, per_pair_s, half_rows, half_sequence, kernels_s = self._prompt
+        divided, full, sliding, per_token_s, per_pair_s, half_rows, half_sequence, kernels_s = self._prompt
         if divided:
             stages = min(self.layout.pipeline_parallel, decoding + sequences)
             shared = stages * min(self.layout.attention_data_parallel, sequences)
             tokens, pairs = tokens / shared, pairs / shared
         spread = 2.0 * pairs / tokens
-        filled_s = 0.0
-        for layers, window in self._kinds:
+        filled_s = full * pairs * (1.0 + half_sequence / spread)
+        for layers, window in sliding:
             within, span = pairs, spread
-            if window is not None and spread > window:
+            if spread > window:
                 within, span = tokens * (window - window**2 / (2.0 * spread)), window
             filled_s += layers * within * (1.0 + half_sequence / span)
         return filled_s * per_pair_s * (1.0 + half_rows / tokens) + tokens * per_token_s + kernels_s
@@ -228,11 +228,12 @@ class CurveParts:
         return flop_per_token(self.model, 1)
 
     @cached_property
-    def _prompt(self) -> tuple[bool, float, float, float, float, float]:
+    def _prompt(self) -> tuple[bool, int, tuple[tuple[int, float], ...], float, float, float, float, float]:
         """Give what prefill attention is made of, times for all layers or for one pair and layer.
 
-        Whether devices share the prompts out; the time of a token's operands and of a pair's arithmetic; tokens and
-        keys at which the kernel is half as fast; the time of launches.
+        Whether devices share the prompts out; layers that see everything, and those that see a window; the time of a
+        token's operands and of a pair's arithmetic; tokens and keys at which the kernel is half as fast; the time of
+        launches.
         """
         model, machine, layout, curve = self.model, self.machine, self.layout, self.machine.attention
         slowdown = self.engine.kernel_slowdown
@@ -246,6 +247,8 @@ class CurveParts:
         per_pair_s = 4.0 * heads * width * (1.0 + curve.half_head_dim / width) / rate
         return (
             max(layout.pipeline_parallel, layout.attention_data_parallel) > 1,
+            sum(layers for layers, window in self._kinds if window is None),
+            tuple((layers, window) for layers, window in self._kinds if window is not None),
             slowdown * layers * moved_s,
             slowdown * per_pair_s,
             curve.half_rows / heads,

@@ -12,6 +12,7 @@ import numpy as np
 from sim.engine.arrivals import Lengths, durations
 from sim.engine.serving.contents import chain, first
 from sim.engine.serving.request import Request
+from sim.engine.world import Arrival
 from sim.spec.traces_rows import HASHED_TOKENS
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Player:
         self.spec = spec
         self.contents = contents
         self.submitted = 0
-        self.outstanding = 0
+        self.ended = 0
+        """Requests that are done with."""
         self.coming = True
         """Whether requests may still come."""
         self.window = math.inf
@@ -48,9 +50,16 @@ class Player:
         """Requests that are longer; they are served as if the window were wider."""
         self.on_over: Callable[[], None] = _nobody_cares
         """Called when the last request is answered; perhaps more than once."""
+        self._clock = world.clock
         self._submit = submit
+        self._told = self.answered
         self._next_id = index << ID_BITS
         self._tenant, self._priority, self._time_out_s = spec.tenant or "", spec.priority, spec.time_out
+
+    @property
+    def outstanding(self) -> int:
+        """Give how many requests are not answered yet."""
+        return self.submitted - self.ended
 
     @property
     def over(self) -> bool:
@@ -61,9 +70,13 @@ class Player:
         self, prompt_tokens: int, output_tokens: int, blocks: Blocks, session: Hashable = None, place: int = -1
     ) -> None:
         """Submit a request now; ``place`` is its row in a trace whose requests wait for one another."""
+        number = self.submitted
+        self.submitted = number + 1
+        if prompt_tokens + output_tokens > self.window:
+            self.beyond_window += 1
         request = Request(
-            self._next_id + (self.submitted if place < 0 else place),
-            self.world.now_s,
+            self._next_id + (number if place < 0 else place),
+            self._clock._now,  # noqa: SLF001 - as World.now_s
             prompt_tokens,
             output_tokens,
             blocks,
@@ -72,16 +85,12 @@ class Player:
             self._priority,
             self._time_out_s,
         )
-        if prompt_tokens + output_tokens > self.window:
-            self.beyond_window += 1
-        self.submitted += 1
-        self.outstanding += 1
-        self._submit(request, self.answered)
+        self._submit(request, self._told)
 
     def answered(self, request: Request) -> None:  # noqa: ARG002 - who waits for an answer looks at it
         """Count a request that is done with."""
-        self.outstanding -= 1
-        if not self.coming and not self.outstanding:
+        self.ended += 1
+        if not self.coming and self.ended == self.submitted:
             self.on_over()
 
     def stop(self) -> None:
@@ -101,25 +110,26 @@ class OpenLoop(Player):
     def start(self, chunks: Iterable[Rows]) -> None:
         """Begin to play requests that stand in the order of their arrival."""
         self._requests = self._in_time(chunks)
+        self._arrival = Arrival(self.world, self._arrive)
         self._next = next(self._requests, None)
         if self._next is None:
             self.world.after(0.0, self.stop)
         else:
-            self.world.after(self._next[0] - self.world.now_s, self._arrive)
+            self._arrival.set(self._next[0] - self.world.now_s)
 
     def _arrive(self) -> None:
         """Submit the requests of this instant, and wake up for the next."""
-        now_s, coming = self.world.now_s, self._next
+        now_s, coming, requests = self._clock._now, self._next, self._requests  # noqa: SLF001 - as World.now_s
         while coming is not None:
-            if coming[0] > now_s:
-                self._next = coming
-                self.world.after(coming[0] - now_s, self._arrive)
-                return
-            following = next(self._requests, None)
-            if following is None:
+            _, prompt_tokens, output_tokens, blocks = coming
+            coming = next(requests, None)
+            if coming is None:
                 self.coming = False
-            self.send(coming[1], coming[2], coming[3])
-            coming = following
+            self.send(prompt_tokens, output_tokens, blocks)
+            if coming is not None and coming[0] > now_s:
+                self._next = coming
+                self._arrival.set(coming[0] - now_s)
+                return
 
     def _in_time(self, chunks: Iterable[Rows]) -> Iterator[tuple[float, int, int, Blocks]]:
         """Give the requests that come before the workload ends, one by one."""
@@ -152,6 +162,7 @@ class ClosedLoop(Player):
         users = spec.arrivals.closed.users
         self._think = durations(self.world.streams, f"{spec.label}/think", spec.arrivals.closed.think)
         self._requests = self._drawn()
+        self._asking = Arrival(self.world, self._ask)
         self.world.after(spec.at - self.world.now_s, lambda: self._begin(users))
         if spec.window_s is not None:
             self.world.after(spec.at + spec.window_s - self.world.now_s, self.stop)
@@ -160,11 +171,11 @@ class ClosedLoop(Player):
         """Let the user think."""
         super().answered(request)
         if self.coming:
-            self.world.after(next(self._think), self._ask)
+            self._asking.set(next(self._think))
 
     def _begin(self, users: int) -> None:
         for _ in range(users):
-            self.world.after(next(self._think), self._ask)
+            self._asking.set(next(self._think))
 
     def _ask(self) -> None:
         """Let a user ask, unless the workload has ended."""
@@ -198,7 +209,7 @@ class Linked(Player):
         self._left = len(rows)
         for place in np.argsort(rows.arrival_s, kind="stable").tolist():
             if not parents[place]:
-                self.world.after(rows.arrival_s[place] - self.world.now_s, self._sender(place))
+                self._sender(place).set(rows.arrival_s[place] - self.world.now_s)
         if not self._left:
             self.world.after(0.0, self.stop)
 
@@ -209,19 +220,19 @@ class Linked(Player):
             for child in self._children.get(place, ()):
                 self._missing[child] -= 1
                 if not self._missing[child]:
-                    self.world.after(self._tool_s[child], self._sender(child))
+                    self._sender(child).set(self._tool_s[child])
         else:
             self._drop(place)
         super().answered(request)
 
-    def _sender(self, place: int) -> Callable[[], None]:
+    def _sender(self, place: int) -> Arrival:
         def send() -> None:
             self._left -= 1
             self.coming = self._left > 0
             session = None if self._sessions is None else self._sessions[place]
             self.send(self._asked[place], self._answered[place], self._blocks[place], session, place)
 
-        return send
+        return Arrival(self.world, send)
 
     def _drop(self, place: int) -> None:
         """Count the requests that will never come."""

@@ -20,44 +20,27 @@ MAX_EVENTS = 500_000_000
 """Wake-ups that a world handles before it gives up."""
 
 
+INFINITE_S = math.inf
 USUAL, LAST = simpy.events.NORMAL, simpy.events.EventPriority(2)
 """Of the wake-ups at one instant the last come after all others: iterations see every arrival of their instant."""
 
 
 class _Clock(simpy.Environment):
-    """SimPy's clock, which also holds plain wake-ups, rings at exact times and passes over time without any.
+    """SimPy's clock, which also holds plain wake-ups, and rings at exact times.
 
-    A wake-up is its action itself, or an alarm: a timeout costs five times as much, and a service has some for each
-    request.
+    A wake-up is its action itself, an alarm or an arrival: a timeout costs five times as much, and a service has some
+    for each request.
     """
 
-    def wake_at(self, time_s: float, priority: simpy.events.EventPriority, wake_up: Alarm | Callable[[], None]) -> int:
+    def wake_at(
+        self, time_s: float, priority: simpy.events.EventPriority, wake_up: Alarm | Arrival | Callable[[], None]
+    ) -> int:
         """Handle a wake-up at exactly this time, as now + (time - now) may be another float; give its number."""
-        if not self._now <= time_s < math.inf:
+        if not self._now <= time_s < INFINITE_S:
             raise ConservationError(f"a wake-up for {time_s!r} s is set at {self._now!r} s")
         number = next(self._eid)
-        heappush(self._queue, (time_s, priority, number, wake_up))  # type: ignore[misc] # see step
+        heappush(self._queue, (time_s, priority, number, wake_up))  # type: ignore[misc] # see World.step
         return number
-
-    def skip_to(self, time_s: float) -> bool:
-        """Let the time pass, unless something is set to happen by then; tell whether it passed."""
-        queue = self._queue
-        if queue and queue[0][0] <= time_s:
-            return False
-        self._now = time_s
-        return True
-
-    def step(self) -> None:
-        """Handle the next wake-up, ours or SimPy's."""
-        queue: list[Any] = self._queue
-        if not queue or isinstance(queue[0][3], simpy.Event):
-            super().step()
-            return
-        self._now, _, number, wake_up = heappop(queue)
-        if type(wake_up) is not Alarm:
-            wake_up()
-        elif wake_up.number == number:
-            wake_up.action()
 
 
 class World:
@@ -68,12 +51,12 @@ class World:
 
     def __init__(self, capacity: int, seed: int, max_events: int = MAX_EVENTS) -> None:
         """Begin at time 0 with ``capacity`` free devices."""
-        self.environment = _Clock(0.0)
+        self.environment = self.clock = _Clock(0.0)
         self.streams = Streams(seed)
         self.ledger = Ledger(capacity)
         self.max_events = max_events
-        self.skip_to = self.environment.skip_to
-        """Let time pass until then without a wake-up, unless one is set by then; tells whether it passed."""
+        self.queue: list[Any] = self.clock._queue  # noqa: SLF001 - as now_s
+        """What is set to happen, the next first; replicas look at it themselves, where `skip_to` costs a call."""
         self.finished: Callable[[], bool] = _never
         """What the run under way waits for."""
         self.events = 0
@@ -93,6 +76,13 @@ class World:
         clock = self.environment
         clock.wake_at(clock._now + delay_s, USUAL, action)  # noqa: SLF001 - as above
 
+    def skip_to(self, time_s: float) -> bool:
+        """Let the time pass until then, unless something is set to happen by then; tell whether it passed."""
+        if self.queue and self.queue[0][0] <= time_s:
+            return False
+        self.clock._now = time_s  # noqa: SLF001 - as now_s
+        return True
+
     def run_until(self, finished: Callable[[], bool]) -> None:
         """Handle wake-ups until the condition holds.
 
@@ -100,26 +90,44 @@ class World:
             LimitError: more than ``max_events`` wake-ups.
             ConservationError: nothing is left to wake up and the condition does not hold.
         """
-        step = self.environment.step
         self.finished = finished
+        step = self.step
         while not finished():
-            if self.events >= self._next_look:
-                self.show()
-                if self.events >= self.max_events:
-                    raise LimitError(
-                        "the simulation reached its limit of events",
-                        value=f"{self.events} events after {self.now_s:.6g} simulated seconds",
-                        mend="a shorter run or fewer interruptions; World(max_events=...) raises the limit",
-                    )
-            try:
-                step()
-            except simpy.core.EmptySchedule:
-                raise ConservationError(
-                    f"nothing left to happen at {self.now_s!r} s, and the run has not ended"
-                ) from None
-            self.events += 1
+            step()
         self._next_look = 0
         self.show()
+
+    def step(self) -> None:
+        """Handle the next wake-up, ours or SimPy's; `run_until` says what it raises."""
+        if self.events >= self._next_look:
+            self._look()
+        queue: list[Any] = self.queue
+        if not queue:
+            raise ConservationError(f"nothing left to happen at {self.now_s!r} s, and the run has not ended")
+        wake_up = queue[0][3]
+        kind = type(wake_up)
+        if kind is Alarm:
+            self.clock._now, _, number, _ = heappop(queue)  # noqa: SLF001 - as now_s
+            if wake_up.number == number:
+                wake_up.action()
+        elif isinstance(wake_up, simpy.Event):
+            self.clock.step()
+        else:
+            self.clock._now = heappop(queue)[0]  # noqa: SLF001 - as now_s
+            if kind is Arrival:
+                wake_up.action()
+            else:
+                wake_up()
+        self.events += 1
+
+    def _look(self) -> None:
+        self.show()
+        if self.events >= self.max_events:
+            raise LimitError(
+                "the simulation reached its limit of events",
+                value=f"{self.events} events after {self.now_s:.6g} simulated seconds",
+                mend="a shorter run or fewer interruptions; World(max_events=...) raises the limit",
+            )
 
     def show(self) -> None:
         """Let those who watch look, where a while has passed since they last did."""
@@ -143,13 +151,13 @@ class Alarm:
 
     def __init__(self, world: World, action: Callable[[], None]) -> None:
         """Keep what to do when it rings."""
-        self._clock = world.environment
+        self._clock = world.clock
         self.action = action
         self.number = -1
 
     def set(self, delay_s: float) -> None:
         """Ring once, ``delay_s`` from now, instead of whenever it would have rung."""
-        self.number = self._clock.wake_at(self._clock.now + delay_s, USUAL, self)
+        self.number = self._clock.wake_at(self._clock._now + delay_s, USUAL, self)  # noqa: SLF001 - as World.now_s
 
     def set_at(self, time_s: float) -> None:
         """Ring once at exactly this time, after all else that happens at that instant, instead of whenever else."""
@@ -158,3 +166,23 @@ class Alarm:
     def clear(self) -> None:
         """Do not ring."""
         self.number = -1
+
+
+class Arrival:
+    """A wake-up for somebody who comes: it hands something over and changes nothing else at that instant.
+
+    So whoever lets the time pass (see `World.skip_to`) may handle it on the way with `World.step`. It may be set for
+    several times at once, and rings at each.
+    """
+
+    __slots__ = ("_clock", "action")
+
+    def __init__(self, world: World, action: Callable[[], None]) -> None:
+        """Keep what to do when it rings."""
+        self._clock = world.clock
+        self.action = action
+
+    def set(self, delay_s: float) -> None:
+        """Ring ``delay_s`` from now."""
+        clock = self._clock
+        clock.wake_at(clock._now + delay_s, USUAL, self)  # noqa: SLF001 - as World.now_s

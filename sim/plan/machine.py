@@ -171,7 +171,6 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
             fragmentation=entry.fragmentation.value,
             flash_attention=entry.attention_kernel == "flash",
         ),
-        context_exchange=entry.context_exchange,
     )
 
 

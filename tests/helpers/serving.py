@@ -13,7 +13,7 @@ from sim.engine.serving.options import ServiceOptions
 from sim.engine.serving.recording import RequestColumns, ServiceRecording
 from sim.engine.serving.request import Request
 from sim.engine.serving.service import Service
-from sim.engine.world import World
+from sim.engine.world import Arrival, World
 from sim.plan.serving import SchedulerRules
 
 
@@ -98,7 +98,7 @@ def serve(
         if request is None:
             state["more"] = False
             return
-        world.after(max(request.arrival_s - world.now_s, 0.0), lambda: arrive(request))
+        Arrival(world, lambda: arrive(request)).set(max(request.arrival_s - world.now_s, 0.0))
 
     following()
     world.run_until(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sim.engine.serving.request import STATUSES
 
 if TYPE_CHECKING:
+    from sim.engine.serving.recording import RequestColumns
     from sim.engine.serving.sequence import Sequence
+
+FINISHED = STATUSES.index("finished")
 
 
 class Accounts:
@@ -26,33 +31,44 @@ class Accounts:
         self.delivered = self.wasted = self.cached = 0
         """Tokens of answers that came to their end; of others; of prompts that were found in a cache."""
 
-    def count(self, sequence: Sequence, *, finished: bool) -> None:
-        """Count a sequence that has left its replica for good."""
-        request = sequence.request
-        decoded = sequence.decoded
-        if not finished:
-            _add(self.wasted_prefill, sequence.prefilled, sequence.prefill_pairs)
-            _add(self.wasted_decode, decoded, sequence.decode_pairs)
-            self.wasted += sequence.generated
-            return
-        cached, prompt = sequence.cached, request.prompt_tokens
-        tokens = prompt - cached
-        pairs = (prompt * (prompt + 1) - cached * (cached + 1)) // 2
-        prefill, decode = self.prefill, self.decode
-        prefill[0] += tokens
-        prefill[1] += pairs
-        if sequence.prefilled != tokens or sequence.prefill_pairs != pairs:
-            _add(self.recompute, sequence.prefilled - tokens, sequence.prefill_pairs - pairs)
-        if sequence.path is None:
-            decode[0] += decoded
-            decode[1] += sequence.decode_pairs
-        else:
-            _add(decode, sequence.kept, sequence.kept_pairs)
-            _add(self.refused, decoded - sequence.kept, sequence.decode_pairs - sequence.kept_pairs)
-        self.delivered += sequence.generated
-        self.cached += cached
+    def count_rows(self, rows: RequestColumns) -> None:
+        """Count requests that are done with: of the finished ones, what an answer takes that nothing interrupts."""
+        finished = rows.status == FINISHED
+        prompt, cached = rows.prompt_tokens[finished], rows.cached_tokens[finished]
+        further = rows.output_tokens[finished] - 1
+        _add(self.prefill, int((prompt - cached).sum()), int((_pairs(prompt) - _pairs(cached)).sum()))
+        _add(self.decode, int(further.sum()), int((_pairs(prompt + further) - _pairs(prompt)).sum()))
+        self.delivered += int(further.sum()) + len(further)
+        self.cached += int(cached.sum())
+
+    def count_interrupted(self, sequence: Sequence) -> None:
+        """Count what a finished sequence took beyond that: it was preempted, or its tokens were drafted."""
+        request, work = sequence.request, sequence.bank()
+        cached, prompt, further = request.cached_tokens, request.prompt_tokens, request.output_tokens - 1
+        _add(
+            self.recompute,
+            work.prefilled - (prompt - cached),
+            work.prefill_pairs - (_pairs(prompt) - _pairs(cached)),
+        )
+        tokens, pairs = work.decoded, work.decode_pairs
+        if sequence.path is not None:
+            tokens, pairs = work.kept, work.kept_pairs
+            _add(self.refused, work.decoded - tokens, work.decode_pairs - pairs)
+        _add(self.decode, tokens - further, pairs - (_pairs(prompt + further) - _pairs(prompt)))
+
+    def count_wasted(self, sequence: Sequence) -> None:
+        """Count a sequence that has left its replica for good without an end to its answer."""
+        work = sequence.bank()
+        _add(self.wasted_prefill, work.prefilled, work.prefill_pairs)
+        _add(self.wasted_decode, work.decoded, work.decode_pairs)
+        self.wasted += sequence.generated
 
 
 def _add(account: list[int], tokens: int, pairs: int) -> None:
     account[0] += tokens
     account[1] += pairs
+
+
+def _pairs(tokens: Any) -> Any:  # noqa: ANN401 - one count or many
+    """Give the (query, key) pairs of so many first tokens."""
+    return tokens * (tokens + 1) // 2

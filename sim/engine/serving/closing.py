@@ -33,8 +33,10 @@ class Ended(Protocol):
     options: ServiceOptions
     world: World
     accounts: Accounts
-    counts: dict[str, int]
-    statuses: list[int]
+    submitted: int
+    retries: int
+    too_long: int
+    statuses: NDArray[np.int64]
     start_s: float
     end_s: float | None
     main: Group
@@ -111,7 +113,7 @@ def _check_tokens(service: Ended) -> None:
     prefill = [sum(pair) for pair in zip(accounts.prefill, accounts.recompute, accounts.wasted_prefill, strict=True)]
     decode = [sum(pair) for pair in zip(accounts.decode, accounts.refused, accounts.wasted_decode, strict=True)]
     agreements = (
-        ("requests", service.counts["submitted"], sum(service.statuses)),
+        ("requests", service.submitted, int(service.statuses.sum())),
         ("tokens of prefill", prefill[0], sum(meter.prefill_tokens for meter in meters)),
         ("pairs of prefill", prefill[1], sum(meter.prefill_pairs for meter in meters)),
         ("tokens of decode", decode[0], sum(meter.decode_tokens for meter in meters)),
@@ -187,14 +189,14 @@ def _gaps(service: Ended) -> Distribution:
 
 
 def _counts(service: Ended) -> dict[str, int]:
-    counts = dict(zip(STATUSES[1:], service.statuses[1:], strict=True))
+    counts = dict(zip(STATUSES[1:], service.statuses[1:].tolist(), strict=True))
     replicas = [replica for group in service.groups for replica in group.replicas]
     return counts | {
-        "submitted": service.counts["submitted"],
-        "too long": service.counts["too long"],
+        "submitted": service.submitted,
+        "too long": service.too_long,
         "iterations": sum(group.meter.iterations for group in service.groups),
         "preemptions": sum(replica.scheduler.preemptions for replica in replicas),
-        "retries": service.counts["retries"],
+        "retries": service.retries,
         "failures": sum(each.failures for each in service.upkeep if isinstance(each, Breaker)),
         "replicas": len(replicas),
         "world events": service.world.events,

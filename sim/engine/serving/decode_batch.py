@@ -28,8 +28,8 @@ class DecodeBatch:
         self.count = 0
         self.context = 0
         """Tokens that the next iteration attends to, its new ones included, summed over sequences."""
-        self.phases = [0] * (2 * block_size)
-        """Sequences that need a block, by iteration modulo block size; twice, so that a stretch is one slice."""
+        self.phases = [0] * block_size
+        """Sequences that need a block, by iteration modulo block size."""
         self.finishing: list[tuple[int, int, Sequence]] = []
         self.running: dict[Sequence, None] = {}
 
@@ -38,74 +38,66 @@ class DecodeBatch:
         iteration = sequence.start = self.iteration
         computed = sequence.computed
         finish_at = sequence.finish_at = iteration + sequence.request.output_tokens - sequence.generated
-        sequence.decoding = True
         heappush(self.finishing, (finish_at, sequence.order, sequence))
         self.running[sequence] = None
         self.count += 1
         self.context += computed + 1
         if not self.reserved:
-            size = self.block_size
-            phase = sequence.phase = (iteration - computed) % size
+            phase = sequence.phase = (iteration - computed) % self.block_size
             self.phases[phase] += 1
-            self.phases[phase + size] += 1
 
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence out, and bring its numbers up to date."""
         done = self.iteration - sequence.start
-        before = sequence.computed
-        computed = sequence.computed = before + done
+        computed = sequence.computed = sequence.computed + done
         sequence.generated += done
-        sequence.decoded += done
-        sequence.decode_pairs += done * before + done * (done + 1) // 2
-        sequence.decoding = False
         sequence.finish_at = -1
         del self.running[sequence]
         self.count -= 1
         self.context -= computed + 1
         if not self.reserved:
-            size = self.block_size
-            phase = sequence.phase
-            self.phases[phase] -= 1
-            self.phases[phase + size] -= 1
-            sequence.blocks = -(-computed // size)
+            self.phases[sequence.phase] -= 1
+            sequence.blocks = -(-computed // self.block_size)
 
     def until_finish(self) -> int:
-        """Give the iterations until the next sequence is finished; 0 when none decodes."""
-        finishing = self.finishing
-        while finishing:
-            finish_at, _, sequence = finishing[0]
-            # It may have been preempted since, and run elsewhere now.
-            if sequence.finish_at == finish_at and sequence in self.running:
-                return finish_at - self.iteration
+        """Give the iterations until the next sequence is finished; one decodes."""
+        finishing, running = self.finishing, self.running
+        finish_at, _, sequence = finishing[0]
+        # It may have been preempted since, and run elsewhere now.
+        while sequence.finish_at != finish_at or sequence not in running:
             heappop(finishing)
-        return 0
+            finish_at, _, sequence = finishing[0]
+        return finish_at - self.iteration
 
     def finished(self) -> list[Sequence]:
         """Take out those that are finished, in the order of arrival."""
         found: list[Sequence] = []
-        finishing, iteration = self.finishing, self.iteration
+        finishing, iteration, running = self.finishing, self.iteration, self.running
         while finishing and finishing[0][0] <= iteration:
             finish_at, _, sequence = heappop(finishing)
-            if sequence.finish_at == finish_at and sequence in self.running:
+            if sequence.finish_at == finish_at and sequence in running:
                 self.leave(sequence)
                 found.append(sequence)
         return found
 
     def needed(self, iterations: int) -> int:
         """Give the blocks that the next iterations take."""
-        size = self.block_size
-        rounds, rest = divmod(iterations, size)
+        if self.reserved:
+            return 0
+        size, phases = self.block_size, self.phases
         first = self.iteration % size
-        return rounds * (0 if self.reserved else self.count) + sum(self.phases[first : first + rest])
+        end = first + iterations % size
+        blocks = sum(phases[first:end]) if end <= size else sum(phases[first:]) + sum(phases[: end - size])
+        return blocks + iterations // size * self.count
 
     def affordable(self, iterations: int, free: int) -> int:
         """Give how many of the next iterations these free blocks are enough for."""
-        if self.reserved or (iterations // self.block_size + 1) * self.count <= free:
+        size, count = self.block_size, self.count
+        if self.reserved or (iterations // size + 1) * count <= free:
             return iterations
-        rounds, free = divmod(free, self.count)
-        first = self.iteration % self.block_size
-        after = rounds * self.block_size
-        for need in self.phases[first : first + self.block_size]:
+        first = self.iteration % size
+        after, free = free // count * size, free % count
+        for need in self.phases[first:] + self.phases[:first]:
             free -= need
             if free < 0:
                 break

@@ -41,7 +41,7 @@ class Group:
         cost: IterationCost,
         options: ServiceOptions,
         name: str,
-        hand_back: Callable[[Group, list[Sequence]], None],
+        hand_back: Callable[[list[Sequence]], None],
         send_again: Callable[[Group, list[Sequence]], None],
         devices: Devices,
         *,
@@ -52,7 +52,7 @@ class Group:
         self.world = world
         self.plan = plan
         self.name = name
-        self.meter = Meter(plan.cost.communication_s)
+        self.meter = Meter(plan.cost.communication_s, plan.kv_blocks)
         self.router = make_router(options.router, world.streams, name)
         self.replicas: list[Replica] = []
         self.loads: list[int] = []
@@ -65,6 +65,7 @@ class Group:
         """Seconds of iterations that a failure broke off."""
         self.account = f"service {name}"
         self._options = options
+        self._most_waiting = options.max_queue
         self._cost = cost
         self._hand_back = hand_back
         self.send_again = send_again
@@ -111,26 +112,30 @@ class Group:
 
     def put(self, sequence: Sequence) -> bool:
         """Give a sequence to a replica or the queue that they share; tell whether there was room in it."""
-        limit = self._options.max_queue
         if self.router is None:
-            if limit is not None and len(self.shared) - sum(self._room(each) for each in self.replicas) >= limit:
-                return False
-            self.shared.push(sequence)
-            self.notify_all(sequence)
-            return True
-        loads = self.loads
+            return self._put_shared(sequence)
         if not self._open:
             self.parked.append(sequence)
             return True
-        place = self.router.choose(sequence.request, loads) if len(loads) > 1 else 0
+        loads, request = self.loads, sequence.request
+        place = self.router.choose(request, loads) if len(loads) > 1 else 0
         replica = self.replicas[place]
         waiting = replica.scheduler.waiting
-        if limit is not None and len(waiting) - self._room(replica) >= limit:
+        if self._most_waiting is not None and len(waiting) - self._room(replica) >= self._most_waiting:
             return False
         loads[place] += 1
-        sequence.request.replica = place
+        request.replica = place
         waiting.push(sequence)
         replica.notify(sequence)
+        return True
+
+    def _put_shared(self, sequence: Sequence) -> bool:
+        """Let a sequence wait in the queue of all replicas."""
+        limit = self._most_waiting
+        if limit is not None and len(self.shared) - sum(self._room(each) for each in self.replicas) >= limit:
+            return False
+        self.shared.push(sequence)
+        self.notify_all(sequence)
         return True
 
     @property
@@ -165,9 +170,9 @@ class Group:
         if waiting:
             # Who stood behind it may now fit.
             if self.router is None:
-                self.notify_all(waiting.head())
+                self.notify_all(waiting[0])
             else:
-                self.replicas[place].notify(waiting.head())
+                self.replicas[place].notify(waiting[0])
         return True
 
     def leave(self, count: int) -> None:
@@ -270,7 +275,7 @@ class Group:
         if self._shared is not None:
             scheduler.waiting = self._shared
             if self._shared:
-                self.replicas[place].notify(self._shared.head())
+                self.replicas[place].notify(self._shared[0])
         if self.parked:
             # Others may come up at this instant: they share what has waited.
             self.world.after(0.0, self._unpark)
@@ -300,12 +305,11 @@ class Group:
         self._since_s[place] = now_s
 
     def _take_back(self, replica: Replica, sequences: list[Sequence]) -> None:
-        place = replica.index
         if self.router is not None:
-            self.loads[place] -= len(sequences)
-        self._hand_back(self, sequences)
-        if self._states[place] == "leaving":
-            self._release_if_empty(place)
+            self.loads[replica.index] -= len(sequences)
+        self._hand_back(sequences)
+        if self._states[replica.index] == "leaving":
+            self._release_if_empty(replica.index)
 
     def _release_if_empty(self, place: int) -> None:
         """Give the devices of a leaving replica back once it has nothing more to do."""

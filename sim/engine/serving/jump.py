@@ -17,24 +17,12 @@ class Jump:
         """Iterations planned; 0: none."""
         self.start_s = self.end_s = self.first_s = self.step_s = 0.0
         self.ends_s: list[float] | None = None
-
-    def single(self, start_s: float, length_s: float) -> None:
-        """Plan one iteration."""
-        self.count = 1
-        self.start_s = start_s
-        self.first_s = length_s
-        self.step_s = 0.0
-        self.end_s = start_s + length_s
-        self.ends_s = None
+        """When each iteration ends, where that follows no line."""
 
     def line(self, start_s: float, first_s: float, step_s: float, count: int) -> None:
         """Plan iterations whose lengths are an arithmetic progression."""
-        self.count = count
-        self.start_s = start_s
-        self.first_s = first_s
-        self.step_s = step_s
+        self.count, self.start_s, self.first_s, self.step_s = count, start_s, first_s, step_s
         self.end_s = start_s + (count * first_s + step_s * (count * (count - 1) // 2))
-        self.ends_s = None
 
     def listed(self, start_s: float, ends_s: list[float]) -> None:
         """Plan iterations that end at these times."""

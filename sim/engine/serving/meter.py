@@ -20,22 +20,24 @@ STRETCHES_AT_ONCE = 8192
 MAX_BINS = 2**20
 """Bins of time; a run that is longer has bins of 2, 4, ... s."""
 FIRST_BIN_S = 1.0
-STRETCH = Struct("12d")
+STRETCH = Struct("3d9q")
 STRETCH_BYTES = STRETCH.size
+pack_stretch = STRETCH.pack_into
 _CURVES = 10
 
 
 class Meter:
     """Sums, curves over time and gaps between tokens, from stretches of iterations.
 
-    A stretch is twelve numbers (STRETCH) that a replica packs into ``buffer`` at ``used``: start, length of the first
-    iteration and what each further one takes longer, iterations, decoding sequences and the context of the first
-    iteration, tokens, pairs and chunks of prefill, how many of its sequences had their last token at its beginning,
-    requests waiting, blocks held. A function call for each stretch would cost more than all else about it.
+    A stretch is three times and nine counts (STRETCH) that a replica packs into ``buffer`` at ``used``: start, length
+    of the first iteration and what each further one takes longer; iterations, decoding sequences and the context of the
+    first iteration, tokens, pairs and chunks of prefill, how many of its sequences had their last token at its
+    beginning, requests waiting, blocks free. A function call for each stretch would cost more than all else about it.
     """
 
-    def __init__(self, communication_s: Callable[[int], float]) -> None:
-        """Take the exposed communication of an iteration by its tokens."""
+    def __init__(self, communication_s: Callable[[int], float], blocks: int) -> None:
+        """Take the exposed communication of an iteration by its tokens, and the blocks of a replica."""
+        self._capacity = blocks
         self._communication_s = communication_s
         self.size = STRETCH_BYTES * STRETCHES_AT_ONCE
         self.buffer = bytearray(self.size)
@@ -55,11 +57,14 @@ class Meter:
 
     def flush(self) -> None:
         """Work off what was added."""
-        stretches = np.frombuffer(self.buffer, np.float64, self.used // 8).reshape(-1, 12).T
+        times = np.frombuffer(self.buffer, np.float64, self.used // 8).reshape(-1, 12)[:, :3].T
+        counts = np.frombuffer(self.buffer, np.int64, self.used // 8).reshape(-1, 12)[:, 3:].T.astype(np.float64)
         self.used = 0
-        if not stretches.size:
+        if not times.size:
             return
-        start_s, first_s, step_s, count, tokens, context, prefill, pairs, prefills, regular, waiting, blocks = stretches
+        start_s, first_s, step_s = times.copy()
+        count, tokens, context, prefill, pairs, prefills, regular, waiting, free = counts
+        context, blocks = np.where(tokens > 0, context, 0.0), self._capacity - free
         steps = count * (count - 1) / 2
         length_s = count * first_s + step_s * steps
         decode = count * tokens

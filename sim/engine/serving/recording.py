@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.engine.serving.request import STATUS_CODES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -64,46 +67,39 @@ def join_columns(chunks: list[RequestColumns]) -> RequestColumns:
 
 
 class RequestRows:
-    """Collects rows and hands them on as columns, a chunk at a time."""
+    """Collects requests that are done with and hands them on as columns, a chunk at a time."""
 
     def __init__(self, consume: Callable[[RequestColumns], None]) -> None:
         """Keep who takes the chunks."""
         self._consume = consume
-        self._rows: list[tuple[float, ...]] = []
+        self._requests: list[Request] = []
         self.tenants: dict[str, int] = {}
 
-    def add(self, request: Request, status: int) -> None:
-        """Record a request that is done with."""
-        first_s = request.first_token_s
-        self._rows.append(
-            (
-                request.id,
-                request.arrival_s,
-                np.nan if first_s is None else first_s,
-                request.finish_s,
-                request.prompt_tokens,
-                request.output_tokens,
-                request.generated_tokens,
-                request.cached_tokens,
-                request.preemptions,
-                request.retries,
-                request.replica,
-                status,
-                self.tenants.setdefault(request.tenant, len(self.tenants)),
-            )  # type: ignore[arg-type] # finish_s is set by now
-        )
-        if len(self._rows) >= ROWS_AT_ONCE:
+    def add(self, request: Request) -> None:
+        """Record a request that is done with; nothing changes it any more."""
+        self._requests.append(request)
+        if len(self._requests) >= ROWS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
         """Hand on what is left."""
-        if self._rows:
-            columns: list[Any] = [
-                np.array(column, _kind(name))
-                for name, column in zip(_NAMES, zip(*self._rows, strict=True), strict=True)
-            ]
-            self._rows = []
-            self._consume(RequestColumns(*columns))
+        requests, self._requests = self._requests, []
+        if not requests:
+            return
+        tenants = self.tenants
+        for tenant in dict.fromkeys(map(attrgetter("tenant"), requests)):
+            tenants.setdefault(tenant, len(tenants))
+        codes: dict[str, dict[Any, int]] = {"status": STATUS_CODES, "tenant": tenants}
+        columns: list[Any] = []
+        for name in _NAMES:
+            found: Iterable[Any] = map(attrgetter(name), requests)
+            if name in codes:
+                found = map(codes[name].__getitem__, found)
+            if name == "first_token_s":
+                columns.append(np.array(list(found), np.float64))  # None becomes NaN
+            else:
+                columns.append(np.fromiter(found, _kind(name), len(requests)))
+        self._consume(RequestColumns(*columns))
 
 
 def _kind(name: str) -> type:

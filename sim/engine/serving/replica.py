@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sim.engine.serving.jump import Jump
-from sim.engine.serving.meter import STRETCH, STRETCH_BYTES
-from sim.engine.world import Alarm
+from sim.engine.serving.meter import STRETCH_BYTES, pack_stretch
+from sim.engine.world import Alarm, Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,12 +49,14 @@ class Replica:
 
     __slots__ = (
         "_alarm",
+        "_awake",
         "_cost",
+        "_decode_line",
         "_dropping",
         "_hand_back",
         "_jump",
         "_meter",
-        "_now_s",
+        "_mixed_s",
         "_world",
         "broken_s",
         "idle",
@@ -81,7 +83,9 @@ class Replica:
         self._hand_back = hand_back
         self._alarm = Alarm(world, self._ring)
         self._jump = Jump()
-        self._now_s = world.now_s
+        self._mixed_s, self._decode_line = cost.mixed_s, cost.decode_line
+        self._awake = False
+        """It lets the time pass, and will itself see where its jump ends."""
         self._dropping: list[Sequence] = []
         self.broken_s = 0.0
         """Seconds of the iteration that the last failure broke off."""
@@ -118,111 +122,114 @@ class Replica:
                 self._measure()
                 self.scheduler.advance(ended, ended_s)
             jump.count = 0
+            jump.ends_s = None
         self._dropping = []
         self.idle = True
         return self.scheduler.lose_all()
 
     def _cut(self) -> None:
-        if self._jump.cut(self._world.now_s):
+        if self._jump.cut(self._world.now_s) and not self._awake:
             self._alarm.set_at(self._jump.end_s)
 
     def _ring(self) -> None:
         """Carry out what was planned and plan on, without a wake-up as long as nothing else can happen before."""
-        world, jump = self._world, self._jump
-        skip_to = world.skip_to
-        if not jump.count:
-            self._now_s = world.now_s
+        world, jump, scheduler = self._world, self._jump, self.scheduler
+        clock, queue, batch = world.clock, world.queue, scheduler.batch
+        compose, mixed_s = scheduler.compose, self._mixed_s
+        self._awake = True
         while True:
-            handed_back = jump.count > 0 and self._carry_out()
-            if not self._plan():
+            handed_back = False
+            now_s: float = clock._now  # noqa: SLF001 - as World.now_s
+            if jump.count:
+                self._measure()
+                done = scheduler.advance(jump.count, now_s)
+                jump.count = 0
+                if scheduler.gaps:
+                    self._meter.add_gaps(scheduler.gaps)
+                    scheduler.gaps = []
+                if self._dropping:
+                    self._drop_now(done)
+                if done:
+                    self._hand_back(self, done)
+                    handed_back = True
+            compose(now_s)
+            decodes, prompts = scheduler.decodes, len(scheduler.chunks)
+            if prompts or (decodes and scheduler.moved_s):
+                context = batch.context if decodes else 0
+                length_s = mixed_s(decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, prompts)
+                length_s += scheduler.moved_s
+                jump.count = 1
+                jump.start_s, jump.first_s, jump.step_s = now_s, length_s, 0.0
+                end_s = jump.end_s = now_s + length_s
+            elif decodes:
+                self._plan_decode(now_s)
+                end_s = jump.end_s
+            else:
                 self.idle = True
+                self._awake = False
                 return
-            # Whoever was told of a finish may have waited for just that to end the simulation.
-            if (handed_back and world.finished()) or not skip_to(jump.end_s):
-                self._alarm.set_at(jump.end_s)
-                return
+            while queue and queue[0][0] <= end_s:
+                if type(queue[0][3]) is not Arrival or world.finished():
+                    break
+                world.step()
+                end_s = jump.end_s
+            else:
+                # Whoever was told of a finish may have waited for just that to end the simulation.
+                if not (handed_back and world.finished()):
+                    clock._now = end_s  # noqa: SLF001 - see World.skip_to
+                    continue
+            self._alarm.set_at(end_s)
+            self._awake = False
+            return
 
-    def _plan(self) -> bool:
-        """Compose the next iteration and plan it, with all that follow it and are alike; tell whether there is any."""
-        scheduler = self.scheduler
-        scheduler.compose(self._now_s)
-        decodes = scheduler.decodes
-        chunks = len(scheduler.chunks)
-        if not chunks and not scheduler.moved_s:
-            if not decodes:
-                return False
-            self._plan_decode(decodes, scheduler.batch.context, scheduler.affordable())
-            return True
-        if not chunks and not decodes:
-            return False
-        context = scheduler.batch.context if decodes else 0
-        length_s = self._cost.mixed_s(decodes, context, scheduler.prefill_tokens, scheduler.prefill_pairs, chunks)
-        self._jump.single(self._now_s, length_s + scheduler.moved_s)
-        return True
-
-    def _plan_decode(self, decodes: int, context: int, count: int) -> None:
+    def _plan_decode(self, now_s: float) -> None:
         """Plan iterations that only decode."""
-        line = self._cost.decode_line(decodes, context)
+        scheduler = self.scheduler
+        batch, decodes, count = scheduler.batch, scheduler.decodes, scheduler.affordable()
+        context = batch.context
+        line = self._decode_line(decodes, context)
         if line is None:
-            contexts = np.array(self.scheduler.batch.contexts(min(count, LONGEST_LISTED)))
+            contexts = np.array(batch.contexts(min(count, LONGEST_LISTED)))
             lengths_s = self._cost.decode_s(decodes, contexts)
-            ends_s = np.cumsum(np.concatenate(([self._now_s], lengths_s)))[1:]
-            self._jump.listed(self._now_s, ends_s.tolist())
+            ends_s = np.cumsum(np.concatenate(([now_s], lengths_s)))[1:]
+            self._jump.listed(now_s, ends_s.tolist())
             return
         base_s, slope_s, end = line
         if context + (count - 1) * decodes >= end:
             count = max(1, -int(-(end - context) // decodes))
-        self._jump.line(self._now_s, base_s + slope_s * context, slope_s * decodes, count)
+        self._jump.line(now_s, base_s + slope_s * context, slope_s * decodes, count)
 
-    def _carry_out(self) -> bool:
-        """Do what was planned; tell whether any sequence was handed back."""
-        jump, scheduler = self._jump, self.scheduler
-        self._measure()
-        count = jump.count
-        jump.count = 0
-        self._now_s = now_s = jump.end_s
-        done = scheduler.advance(count, now_s)
-        if scheduler.gaps:
-            self._meter.add_gaps(scheduler.gaps)
-            scheduler.gaps = []
-        if self._dropping:
-            dropping, self._dropping = self._dropping, []
-            for sequence in dropping:
-                if sequence.running:  # else it was finished just now
-                    scheduler.take_out(sequence)
-                    done.append(sequence)
-        if done:
-            self._hand_back(self, done)
-            return True
-        return False
+    def _drop_now(self, done: list[Sequence]) -> None:
+        """Take those out that were given up while the iteration ran that has just ended."""
+        dropping, self._dropping = self._dropping, []
+        for sequence in dropping:
+            if sequence.running:  # else it was finished just now
+                self.scheduler.take_out(sequence)
+                done.append(sequence)
 
     def _measure(self) -> None:
         """Tell the meter what is about to be carried out."""
         jump, scheduler, meter = self._jump, self.scheduler, self._meter
         if jump.ends_s is not None:
             self._measure_listed(jump.ends_s[: jump.count])
+            jump.ends_s = None
             return
-        decodes, pool, used = scheduler.decodes, scheduler.pool, meter.used
-        tokens, pairs = decodes, 0
-        if decodes:
-            pairs = scheduler.batch.context
-            if scheduler.width > 1:
-                tokens, pairs = decodes * scheduler.width, scheduler.batch.pairs()
-        STRETCH.pack_into(
+        decodes, batch, used = scheduler.decodes, scheduler.batch, meter.used
+        pack_stretch(
             meter.buffer,
             used,
             jump.start_s,
             jump.first_s,
             jump.step_s,
             jump.count,
-            tokens,
-            pairs,
+            decodes * scheduler.width,
+            batch.pairs() if scheduler.drafted else batch.context,
             scheduler.prefill_tokens,
             scheduler.prefill_pairs,
             len(scheduler.chunks),
             scheduler.on_time if scheduler.late else decodes,
             len(scheduler.waiting),
-            pool.capacity - pool.free,
+            scheduler.pool.free,
         )
         meter.used = used = used + STRETCH_BYTES
         if used == meter.size:
@@ -233,10 +240,10 @@ class Replica:
         jump, scheduler, meter = self._jump, self.scheduler, self._meter
         batch = scheduler.batch
         tokens = scheduler.decodes * scheduler.width
-        waiting, held = len(scheduler.waiting), scheduler.pool.held
+        waiting, free = len(scheduler.waiting), scheduler.pool.free
         start_s = jump.start_s
         for end_s, context in zip(ends_s, batch.contexts(len(ends_s)), strict=True):
-            STRETCH.pack_into(
+            pack_stretch(
                 meter.buffer,
                 meter.used,
                 start_s,
@@ -250,7 +257,7 @@ class Replica:
                 0,
                 scheduler.on_time,
                 waiting,
-                held,
+                free,
             )
             meter.used += STRETCH_BYTES
             if meter.used == meter.size:

@@ -15,6 +15,7 @@ Status = Literal["waiting", "finished", "timed out", "rejected", "cancelled"]
 
 STATUSES: tuple[Status, ...] = ("waiting", "finished", "timed out", "rejected", "cancelled")
 """A status is recorded as its place in here."""
+STATUS_CODES: dict[str, int] = {status: code for code, status in enumerate(STATUSES)}
 
 
 @dataclass(slots=True, eq=False)

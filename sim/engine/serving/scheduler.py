@@ -36,9 +36,9 @@ class Scheduler:
 
     __slots__ = (
         "_open", "_taken", "admission", "alone", "batch", "block_move_s", "block_size", "by_priority", "cache",
-        "chunked", "chunks", "decodes", "drafted", "epoch", "gaps", "host_blocks", "late", "max_sequences",
+        "careful", "chunked", "chunks", "decodes", "drafted", "epoch", "gaps", "host_blocks", "late", "max_sequences",
         "moved_s", "partial", "place", "pool", "preemptions", "prefill_first", "prefill_only", "prefill_pairs",
-        "prefill_tokens", "static", "swaps", "token_budget", "waiting", "watermark", "width",
+        "prefill_tokens", "static", "swaps", "token_budget", "unusual", "waiting", "watermark", "width",
     )  # fmt: skip
 
     def __init__(
@@ -66,11 +66,8 @@ class Scheduler:
             draw: gives the next tokens per iteration of a sequence, where they are drafted.
         """
         rules = plan.rules
-        self.place = place
-        self.block_size = plan.block_size
-        self.token_budget = plan.token_budget
-        self.max_sequences = plan.max_sequences
-        self.waiting = waiting
+        self.place, self.waiting = place, waiting
+        self.block_size, self.token_budget, self.max_sequences = plan.block_size, plan.token_budget, plan.max_sequences
         block_bytes = plan.block_size * plan.kv_bytes_per_token
         self.host_blocks = int(offload.bytes / block_bytes) if offload else 0
         """Blocks that fit into host memory: of preempted sequences where they are swapped, else of evicted contents."""
@@ -89,19 +86,25 @@ class Scheduler:
         self.chunked = rules.chunked_prefill
         self.admission = rules.admission
         self.watermark = int(rules.watermark * plan.kv_blocks)
+        self.careful = self.admission != "first-chunk" or self.watermark > 0
+        """More blocks have to be free than the first chunk of a sequence takes."""
         self.by_priority = by_priority
 
         self.partial: Sequence | None = None
-        """The one whose prompt is partly computed: always the last one admitted."""
-        self.chunks: list[tuple[Sequence, int, int]] = []
-        """Prefill of the composed iteration: tokens and (query, key) pairs of each sequence."""
+        """The one whose prompt is partly computed: always the last one admitted. Its next chunk is the first of an
+        iteration."""
+        self.chunks: list[tuple[Sequence, int]] = []
+        """Prefill of the composed iteration: tokens of each sequence."""
         self.prefill_tokens = self.prefill_pairs = 0
+        """Of all its prompts: tokens, and (query, key) pairs."""
         self.moved_s = 0.0
         """Seconds that the composed iteration waits for blocks from or to host memory."""
         self.decodes = 0
         """Sequences that decode in the composed iteration: all or none."""
         self.alone = False
         """The composed iteration may be followed by a different one even if nothing happens."""
+        self.unusual = False
+        """`moved_s` or `alone` of the composed iteration are not as usual."""
         self.late: list[tuple[float, int]] = []
         """Decoding sequences that had their last token before the iteration begins: (when, how many)."""
         self.gaps: list[tuple[float, int]] = []
@@ -109,10 +112,9 @@ class Scheduler:
         self.preemptions = 0
         self.epoch = 0
         """Times that its memory was lost."""
-        self._taken = 0
-        """Blocks that the composed iteration took for its decoding sequences."""
-        self._open = 0
-        """Sequences that a static batch still takes: those that waited when it was begun."""
+        self._taken = self._open = 0
+        """Blocks that the composed iteration took for its decoding sequences; sequences that a static batch still
+        takes: those that waited when it was begun."""
 
     @property
     def on_time(self) -> int:
@@ -122,44 +124,62 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Give the sequences that were admitted."""
-        return self.batch.count + len(self.chunks) + (self.partial is not None)
+        return self.batch.count + (len(self.chunks) or self.partial is not None)
 
     def may_admit(self, sequence: Sequence) -> bool:
         """Tell whether the next iteration might admit a sequence that has just come to the queue."""
-        return self.waiting.head() is sequence and self.batch.count < self.max_sequences and not self.static
+        return self.waiting[0] is sequence and self.batch.count < self.max_sequences and not self.static
 
-    def compose(self, now_s: float) -> None:
+    def compose(self, now_s: float) -> None:  # noqa: C901, PLR0912 - runs for each jump: a call costs as much as it all
         """Decide what runs in the iteration that begins now."""
-        batch = self.batch
-        self.prefill_tokens = self.prefill_pairs = 0
-        self.moved_s = 0.0
-        self.alone = False
-        if self.prefill_first:
-            self._compose_apart(now_s)
-            return
-        self._taken = 0
-        decodes = batch.count
+        if self.unusual:
+            self.unusual = self.alone = False
+            self.moved_s = 0.0
+        batch, pool, size, budget = self.batch, self.pool, self.block_size, self.token_budget
+        decodes = 0 if self.prefill_first else batch.count
         if decodes:
-            need = batch.need() if self.drafted else batch.phases[batch.iteration % self.block_size]
-            if need > self.pool.free:
-                self._take_for_decode(now_s)
+            need = batch.need() if self.drafted else batch.phases[batch.iteration % size]
+            if need > pool.free:
+                need = self._make_room_for_decode(now_s)
                 decodes = batch.count
-            elif need:
-                self._taken = need
-                self.pool.free -= need
-        budget = self.token_budget - decodes * self.width
-        if self.partial is not None:
-            self._go_on(self.partial, budget, now_s)
-            budget = self.token_budget - batch.count * self.width - self.prefill_tokens
-        if budget > 0 and self.waiting and not self.alone:
+            self._taken = need
+            pool.free -= need
+            budget -= decodes * self.width
+        else:
+            self._taken = 0
+        partial = self.partial
+        if partial is not None:
+            computed, tokens = partial.computed, partial.target - partial.computed
+            if tokens > budget:  # noqa: PLR1730 - a call of min costs four times as much
+                tokens = budget
+            blocks = -(-(computed + tokens) // size) - partial.blocks
+            if blocks > 0:
+                if blocks > pool.free and not self._make_room(partial, blocks, now_s):
+                    tokens = blocks = 0
+                pool.free -= blocks
+                partial.blocks += blocks
+            if tokens:
+                self.chunks.append((partial, tokens))
+                if partial.contents:
+                    self._name_chunk(partial, computed + tokens)
+            if self.alone and not self.prefill_first:
+                decodes = batch.count
+            self.prefill_tokens = tokens
+            self.prefill_pairs = tokens * computed + tokens * (tokens + 1) // 2
+            budget -= tokens
+        else:
+            self.prefill_tokens = self.prefill_pairs = 0
+        self.decodes = decodes
+        if self.prefill_first:
+            self._compose_apart(budget, now_s)
+        elif budget > 0 and self.waiting and not self.alone:
             self._admit(budget)
-        self.decodes = batch.count
 
     def advance(self, iterations: int, now_s: float) -> list[Sequence]:
         """Carry the composed iteration out, so many times; give those that are finished, their blocks free again."""
-        batch, chunks = self.batch, self.chunks
         finished: list[Sequence] = []
         if self.decodes:
+            batch = self.batch
             if iterations > 1:
                 self.pool.free -= batch.needed(iterations) - self._taken
             if self.drafted:
@@ -174,16 +194,15 @@ class Scheduler:
                 finished = batch.finished()
                 for sequence in finished:
                     self.release(sequence)
+        chunks = self.chunks
         if chunks:
             self.chunks = []
-            for sequence, tokens, pairs in chunks:
-                sequence.prefilled += tokens
-                sequence.prefill_pairs += pairs
-                sequence.computed = computed = sequence.computed + tokens
-                if computed < sequence.target:
-                    self.partial = sequence
-                else:
+            for sequence, tokens in chunks:
+                computed = sequence.computed = sequence.computed + tokens
+                if computed >= sequence.target:
                     self._end_prefill(sequence, now_s, finished)
+                else:
+                    self.partial = sequence
         return finished
 
     def release(self, sequence: Sequence) -> None:
@@ -191,9 +210,9 @@ class Scheduler:
         if sequence.contents and self.cache is not None:
             held, full = sequence.held, min(sequence.computed // self.block_size, sequence.known)
             if full > sequence.named:
-                held += self.cache.keep(sequence.contents, sequence.named, full)
+                held = [*held, *self.cache.keep(sequence.contents, sequence.named, full)]
             self.cache.leave(held, sequence.blocks)
-            sequence.held = []
+            sequence.held = ()
             sequence.named = 0
         else:
             self.pool.give_back(sequence.blocks)
@@ -211,6 +230,8 @@ class Scheduler:
 
     def _end_prefill(self, sequence: Sequence, now_s: float, finished: list[Sequence]) -> None:
         """Give a token to a sequence whose prompt is computed."""
+        if sequence is self.partial:
+            self.partial = None
         sequence.generated += 1
         sequence.joined_s = now_s
         if sequence.last_token_s >= 0:
@@ -228,23 +249,21 @@ class Scheduler:
         else:
             self.batch.join(sequence)
 
-    def _compose_apart(self, now_s: float) -> None:
-        """Compose an iteration of prompts alone where there are any, and else one that decodes."""
+    def _compose_apart(self, budget: int, now_s: float) -> None:
+        """Go on with prompts alone where there are any, and else let those decode that can."""
         batch = self.batch
-        self.decodes = self._taken = 0
-        if self.static and not batch.count and self.partial is None:
+        if self.static and not batch.count and not self.chunks:
             self._open = len(self.waiting)
-        if self.partial is not None:
-            self._go_on(self.partial, self.token_budget, now_s)
-        if self.waiting and not self.alone:
-            self._admit(self.token_budget - self.prefill_tokens)
+        if budget > 0 and self.waiting and not self.alone:
+            self._admit(budget)
         if self.chunks:
             on_time = batch.count - sum(count for _, count in self.late)
             if on_time:
                 self.late.append((now_s, on_time))
             return
         if batch.count:
-            self._take_for_decode(now_s)
+            self._taken = need = self._make_room_for_decode(now_s)
+            self.pool.free -= need
             self.decodes = batch.count
             self._open = 0
 
@@ -255,74 +274,75 @@ class Scheduler:
         batch = self.batch
         return batch.affordable(batch.until_finish(), self.pool.free + self._taken)
 
-    def _take_for_decode(self, now_s: float) -> None:
-        """Take the blocks that the next tokens need; where they are not there, preempt from the end until they are."""
+    def _make_room_for_decode(self, now_s: float) -> int:
+        """Preempt from the end until there are blocks for the next tokens; give how many those are."""
         batch, pool = self.batch, self.pool
-        while batch.need() > pool.free:
+        while (need := batch.need()) > pool.free:
             self.preempt(self._victim(), now_s)
-            self.alone = True
-        self._taken = need = batch.need()
-        pool.free -= need
+        return need
 
-    def _go_on(self, sequence: Sequence, budget: int, now_s: float) -> None:
-        """Compute the next chunk of the prompt in hand; without blocks for it, the last one is preempted: mostly it."""
-        computed = sequence.computed
-        tokens = min(sequence.target - computed, budget)
-        blocks = -(-(computed + tokens) // self.block_size) - sequence.blocks
-        if blocks > 0:
-            while blocks > self.pool.free:
-                self.alone = True
-                victim = sequence if self.prefill_first else self._victim()
-                if victim is not sequence and self._taken:
-                    given = self.batch.need_of(victim)
-                    self.pool.give_back(given)
-                    self._taken -= given
-                self.preempt(victim, now_s)
-                if victim is sequence:
-                    return
-            self.pool.free -= blocks
-            sequence.blocks += blocks
-        self._add_chunk(sequence, tokens)
-        self.partial = None
+    def _make_room(self, sequence: Sequence, blocks: int, now_s: float) -> bool:
+        """Preempt until there are so many blocks for a prompt in hand, mostly itself; tell whether it still runs."""
+        while blocks > self.pool.free:
+            victim = sequence if self.prefill_first else self._victim()
+            if victim is not sequence and self._taken:
+                given = self.batch.need_of(victim)
+                self.pool.give_back(given)
+                self._taken -= given
+            self.preempt(victim, now_s)
+            if victim is sequence:
+                return False
+        return True
 
     def _admit(self, budget: int) -> None:
         """Admit waiting sequences in their order, as long as tokens, blocks and places last."""
-        waiting, size, pool = self.waiting, self.block_size, self.pool
-        places = self.max_sequences - self.batch.count - len(self.chunks)
+        waiting, size, pool, chunks, batch = self.waiting, self.block_size, self.pool, self.chunks, self.batch
+        places = self.max_sequences - batch.count - len(chunks)
         if self.static:
             places = min(places, self._open)
-        while waiting and budget > 0 and places > 0:
-            sequence = waiting.head()
+        while places > 0:
+            sequence = waiting[0]
             if sequence.ready:
                 if budget < self.width or not self._rejoin(sequence):
                     break
-                budget -= self.width
-                places -= 1
-                continue
-            found, hosted = self._look_up(sequence) if sequence.contents else (0, 0)
-            cached = (found + hosted) * size
-            tokens = sequence.target - cached
-            if tokens > budget:
-                if self.chunked:
-                    tokens = budget
-                elif self.chunks or (not self.prefill_first and self.batch.count):
+                tokens = self.width
+            else:
+                found = hosted = 0
+                if sequence.contents:
+                    found, hosted = self._look_up(sequence)
+                computed = (found + hosted) * size
+                tokens = sequence.target - computed
+                if tokens > budget:
+                    if self.chunked:
+                        tokens = budget
+                    elif chunks or (not self.prefill_first and batch.count):
+                        break
+                blocks = -(-(computed + tokens) // size)
+                wanted = blocks = blocks - found
+                if found or self.careful:
+                    blocks, wanted = self._careful(sequence, blocks, found)
+                if wanted > pool.free:
                     break
-            blocks = self._blocks_to_start(sequence, cached + tokens) - found
-            wanted = blocks
-            if self.admission == "prompt":
-                wanted = -(-sequence.target // size) - found
-            if found and self.cache is not None:
-                wanted += self.cache.idle_among(sequence.contents, found)
-            if self.watermark and (self.batch.count or self.chunks):
-                wanted += self.watermark
-            if wanted > pool.free:
-                break
-            waiting.pop()
-            self._start(sequence, found, hosted, blocks)
-            self._add_chunk(sequence, tokens)
+                waiting.pop()
+                self._start(sequence, found, hosted, blocks, tokens)
+                self._open -= 1
             budget -= tokens
+            if budget <= 0 or not waiting:
+                break
             places -= 1
-            self._open -= 1
+
+    def _careful(self, sequence: Sequence, blocks: int, found: int) -> tuple[int, int]:
+        """Give the blocks that a sequence takes to start with, and those that have to be free for it."""
+        size = self.block_size
+        if self.admission == "whole":
+            request = sequence.request
+            blocks = -(-(request.prompt_tokens + request.output_tokens - 1) // size) - found
+        wanted = -(-sequence.target // size) - found if self.admission == "prompt" else blocks
+        if found and self.cache is not None:
+            wanted += self.cache.idle_among(sequence.contents, found)
+        if self.watermark and (self.batch.count or self.chunks):
+            wanted += self.watermark
+        return blocks, wanted
 
     def _look_up(self, sequence: Sequence) -> tuple[int, int]:
         """Give how many leading blocks are cached, and how many after them are in host memory; never the last token."""
@@ -358,50 +378,49 @@ class Scheduler:
             now = batch.need() - before
             pool.free -= now
             self._taken += now
+            self.decodes = batch.count
         if sequence.swapped:
             self.moved_s += sequence.swapped * self.block_move_s
+            self.unusual = True
             self.host_blocks += sequence.swapped
             sequence.swapped = 0
         self.late.append((sequence.last_token_s, 1))
         sequence.last_token_s = -1.0
         return True
 
-    def _blocks_to_start(self, sequence: Sequence, tokens: int) -> int:
-        """Give the blocks that a sequence takes when it is admitted."""
-        if self.admission == "whole":
-            request = sequence.request
-            tokens = request.prompt_tokens + request.output_tokens - 1
-        return -(-tokens // self.block_size)
-
-    def _start(self, sequence: Sequence, found: int, hosted: int, blocks: int) -> None:
-        """Give an admitted sequence its blocks: those in the cache, those loaded from the host, and others."""
+    def _start(self, sequence: Sequence, found: int, hosted: int, blocks: int, tokens: int) -> None:
+        """Give an admitted sequence its blocks, cached, from the host and new ones, and compute its first tokens."""
         if found and self.cache is not None:
             sequence.held = self.cache.hold(sequence.contents, found)
             sequence.named = found
         self.pool.free -= blocks
         if hosted and self.cache is not None:
             self.moved_s += hosted * self.block_move_s
-            sequence.held += self.cache.keep(sequence.contents, found, found + hosted)
+            self.unusual = True
+            sequence.held = [*sequence.held, *self.cache.keep(sequence.contents, found, found + hosted)]
             sequence.named = found + hosted
         sequence.blocks = found + blocks
-        sequence.computed = (found + hosted) * self.block_size
+        computed = (found + hosted) * self.block_size
+        request = sequence.request
+        request.replica = self.place
+        if sequence.began < 0:
+            request.cached_tokens = computed
+        sequence.computed = sequence.began = computed
         sequence.running = True
-        sequence.request.replica = self.place
-        if sequence.cached < 0:
-            sequence.cached = sequence.computed
-
-    def _add_chunk(self, sequence: Sequence, tokens: int) -> None:
-        """Put a chunk into the iteration; blocks that it fills are found by whoever is admitted after it."""
-        computed = sequence.computed
-        pairs = tokens * computed + tokens * (tokens + 1) // 2
-        self.chunks.append((sequence, tokens, pairs))
+        self.chunks.append((sequence, tokens))
         self.prefill_tokens += tokens
-        self.prefill_pairs += pairs
-        if self.cache is not None and sequence.contents:
-            full = min((computed + tokens) // self.block_size, sequence.known)
-            if full > sequence.named:
-                sequence.held += self.cache.keep(sequence.contents, sequence.named, full)
-                sequence.named = full
+        self.prefill_pairs += tokens * computed + tokens * (tokens + 1) // 2
+        if sequence.contents:
+            self._name_chunk(sequence, computed + tokens)
+
+    def _name_chunk(self, sequence: Sequence, computed: int) -> None:
+        """Name the blocks that a chunk fills: they are found by whoever is admitted after it."""
+        if self.cache is None:
+            return
+        full = min(computed // self.block_size, sequence.known)
+        if full > sequence.named:
+            sequence.held = [*sequence.held, *self.cache.keep(sequence.contents, sequence.named, full)]
+            sequence.named = full
 
     def _victim(self) -> Sequence:
         """Give the one that is preempted first: the last admitted, or the last in the order of priorities."""
@@ -425,12 +444,14 @@ class Scheduler:
         if self.cache is not None:
             self._name_blocks(sequence)
         self.release(sequence)
+        sequence.bank()
         request = sequence.request
         if not sequence.ready:
             sequence.target = request.prompt_tokens + sequence.generated
             sequence.computed = 0
         request.preemptions += 1
         self.preemptions += 1
+        self.alone = self.unusual = True
         self.waiting.push_back(sequence)
 
     def forget(self, sequence: Sequence) -> None:
@@ -440,7 +461,8 @@ class Scheduler:
 
     def lose_all(self) -> list[Sequence]:
         """Lose all sequences, those of a queue of its own as well, and all memory."""
-        lost = [*self.batch.running, *([self.partial] if self.partial else []), *(one for one, _, _ in self.chunks)]
+        prompts = [one for one, _ in self.chunks] or ([self.partial] if self.partial else [])
+        lost = [*self.batch.running, *prompts]
         for sequence in list(self.batch.running):
             self.batch.leave(sequence)
         self.partial, self.chunks, self.late, self.gaps = None, [], [], []

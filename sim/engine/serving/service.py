@@ -6,6 +6,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim.engine.serving.accounts import Accounts
 from sim.engine.serving.closing import close_books
 from sim.engine.serving.devices import FreeDevices
@@ -22,7 +24,6 @@ from sim.errors import ScenarioError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from sim.engine.serving.devices import Devices
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from sim.plan.serving import ReplicaPlan
 
 DEFAULT = ServiceOptions()
-_CODES = {status: code for code, status in enumerate(STATUSES)}
 
 
 class Service:
@@ -67,12 +67,14 @@ class Service:
         self.plan = plan
         self.options = options
         self.world = world
+        self._clock = world.clock
         self.accounts = Accounts()
-        self.counts = {"submitted": 0, "retries": 0, "too long": 0}
-        self.statuses = [0] * len(STATUSES)
+        self.submitted = self.retries = self.too_long = 0
+        self.statuses = np.zeros(len(STATUSES), np.int64)
         self.start_s = world.now_s
         self._chunks: list[RequestColumns] = []
-        self._rows = RequestRows(consume or self._chunks.append)
+        self._consume = consume or self._chunks.append
+        self._rows = RequestRows(self._count_rows)
         self._consumed = consume is not None
         self._live: dict[Request, Sequence] = {}
         self._moving: dict[Sequence, None] = {}
@@ -83,12 +85,13 @@ class Service:
         speculation, apart = options.speculation, options.disaggregation
         cost = DraftedCost(plan.cost, speculation) if speculation else plan.cost
         self._devices = devices or FreeDevices(world)
-        ends = (self._take_back, self._send_again, self._devices)
-        self.main = Group(world, plan, cost, options, name, *ends, draw=self._draw)
+        losses = (self._send_again, self._devices)
+        self.main = Group(world, plan, cost, options, name, self._end, *losses, draw=self._draw)
         self.groups = [self.main]
         if apart:
-            of = apart.prefill_plan
-            self.groups.append(Group(world, of, of.cost, options, f"{name} prefill", *ends, prefill_only=True))
+            of, named = apart.prefill_plan, f"{name} prefill"
+            prefill = Group(world, of, of.cost, options, named, self._take_prompts, *losses, prefill_only=True)
+            self.groups.append(prefill)
         self._entry = self.groups[-1]
         entry = self._entry.plan
         self._most_tokens = plan.kv_blocks * plan.block_size
@@ -118,15 +121,18 @@ class Service:
                 value=f"{request.prompt_tokens} and {request.output_tokens}",
                 where=f"request {request.id} to {self.name}",
             )
-        request.arrival_s = self.world.now_s
-        self.counts["submitted"] += 1
-        sequence = Sequence(request, done, self.counts["submitted"])
-        self._live[request] = sequence
-        limit = self.options.tenant_limits.get(request.tenant) if self._tenants else None
-        if limit is not None:
-            self._tenants[request.tenant] += 1
-        if not self._fits(request):
-            self.counts["too long"] += 1
+        request.arrival_s = self._clock._now  # noqa: SLF001 - as World.now_s
+        self.submitted = order = self.submitted + 1
+        self._live[request] = sequence = Sequence(request, done, order)
+        limit = None
+        if self._tenants:
+            limit = self.options.tenant_limits.get(request.tenant)
+            if limit is not None:
+                self._tenants[request.tenant] += 1
+        prompt = request.prompt_tokens
+        if prompt > self._most_prompt or prompt + request.output_tokens > self._most_tokens + 1:
+            # Replicas cannot hold it when they hold nothing else.
+            self.too_long += 1
             self._turn_away(sequence)
             return
         if request.time_out_s is not None:
@@ -193,11 +199,6 @@ class Service:
             return options.disaggregation.prefill_replicas
         return options.scaling.most if options.scaling else options.replicas
 
-    def _fits(self, request: Request) -> bool:
-        """Tell whether replicas can hold a request when they hold nothing else."""
-        prompt = request.prompt_tokens
-        return prompt <= self._most_prompt and prompt + request.output_tokens - 1 <= self._most_tokens
-
     def _turn_away(self, sequence: Sequence) -> None:
         sequence.request.status = "rejected"
         sequence.request.finish_s = self.world.now_s
@@ -226,14 +227,15 @@ class Service:
         """Tell of a request as soon as whoever is at work now has returned."""
         self.world.after(0.0, lambda: self._end([sequence]))
 
-    def _take_back(self, group: Group, sequences: list[Sequence]) -> None:
-        """Take sequences that were finished or dropped, or whose prompt is computed."""
-        if group is not self.main:
-            on = [each for each in sequences if self._is_under_way(each)]
-            for sequence in on:
-                self._move(group, sequence)
-            sequences = [each for each in sequences if each not in self._moving]
-        self._end(sequences)
+    def _take_prompts(self, sequences: list[Sequence]) -> None:
+        """Take sequences whose prompt is computed, or that were finished with it or dropped."""
+        ended: list[Sequence] = []
+        for sequence in sequences:
+            if self._is_under_way(sequence):
+                self._move(self._entry, sequence)
+            else:
+                ended.append(sequence)
+        self._end(ended)
 
     def _is_under_way(self, sequence: Sequence) -> bool:
         request = sequence.request
@@ -262,7 +264,7 @@ class Service:
             return
         replica.scheduler.release(sequence)
         if replica.scheduler.waiting:
-            replica.notify(replica.scheduler.waiting.head())
+            replica.notify(replica.scheduler.waiting[0])
         if sequence.request.status != "waiting":
             self._end([sequence])
             return
@@ -277,11 +279,12 @@ class Service:
             request = old.request
             if request.status != "waiting":
                 continue
-            if old.cached >= 0:
+            if old.began >= 0:
                 request.retries += 1
-                self.counts["retries"] += 1
-            self.accounts.count(old, finished=False)
+                self.retries += 1
+            self.accounts.count_wasted(old)
             request.first_token_s = None
+            request.cached_tokens = 0
             sequence = Sequence(request, old.done, old.order)
             self._live[request] = sequence
             if not self._entry.put(sequence):
@@ -291,27 +294,31 @@ class Service:
 
     def _end(self, sequences: list[Sequence]) -> None:
         """Record what became of requests, then tell those who wait for them."""
-        now_s, accounts, rows = self.world.now_s, self.accounts, self._rows
+        now_s, live, rows = self.world.now_s, self._live, self._rows
         for sequence in sequences:
             request = sequence.request
-            finished = request.status == "waiting"
-            if finished:
+            request.generated_tokens = sequence.generated
+            if request.status == "waiting":
                 request.status = "finished"
                 request.finish_s = now_s
-            request.generated_tokens = sequence.generated
-            if sequence.cached > 0:
-                request.cached_tokens = sequence.cached
-            accounts.count(sequence, finished=finished)
-            code = _CODES[request.status]
-            self.statuses[code] += 1
-            rows.add(request, code)
-            del self._live[request]
+                if sequence.work is not None:
+                    self.accounts.count_interrupted(sequence)
+            else:
+                self.accounts.count_wasted(sequence)
+            rows.add(request)
+            del live[request]
             if self._generators:
                 self._generators.pop(sequence.order, None)
             if self._tenants and request.tenant in self._tenants:
                 self._next_of(request.tenant)
         for sequence in sequences:
             sequence.done(sequence.request)
+
+    def _count_rows(self, rows: RequestColumns) -> None:
+        """Count requests that are done with, and hand them on."""
+        self.statuses += np.bincount(rows.status, minlength=len(STATUSES))
+        self.accounts.count_rows(rows)
+        self._consume(rows)
 
     def _next_of(self, tenant: str) -> None:
         """Let the next request of a tenant through, where one that was itself let through has gone."""

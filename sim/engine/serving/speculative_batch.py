@@ -64,7 +64,6 @@ class SpeculativeBatch(DecodeBatch):
         count = int(np.searchsorted(np.cumsum(path), left)) + 1
         iteration = sequence.start = self.iteration
         sequence.finish_at = iteration + count
-        sequence.decoding = True
         heappush(self.finishing, (sequence.finish_at, sequence.order, sequence))
         self.running[sequence] = None
         self.count += 1
@@ -74,7 +73,7 @@ class SpeculativeBatch(DecodeBatch):
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence out, and bring its numbers up to date."""
         done = self.iteration - sequence.start
-        path = sequence.path
+        path, work = sequence.path, sequence.bank()
         assert path is not None
         self._add(sequence, done, -1)
         gains = self._gains_of(sequence)[:done]
@@ -82,11 +81,11 @@ class SpeculativeBatch(DecodeBatch):
         gained = int(gains.sum())
         sequence.computed += gained
         sequence.generated += gained
-        sequence.decoded += done * self.width
-        sequence.decode_pairs += int((self.width * (before + 1)).sum()) + done * self.width * self.drafted // 2
-        sequence.kept_pairs += int((gains * (before + 1) + gains * (gains - 1) // 2).sum())
-        sequence.kept += gained
-        sequence.decoding = False
+        sequence.began = sequence.computed
+        work.decoded += done * self.width
+        work.decode_pairs += int((self.width * (before + 1)).sum()) + done * self.width * self.drafted // 2
+        work.kept_pairs += int((gains * (before + 1) + gains * (gains - 1) // 2).sum())
+        work.kept += gained
         sequence.finish_at = -1
         del self.running[sequence]
         self.count -= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from sim.engine.serving.sequence import Sequence
@@ -16,7 +16,7 @@ class Waiting(Protocol):
     def __len__(self) -> int:
         """Count those who wait."""
 
-    def head(self) -> Sequence:
+    def __getitem__(self, place: Literal[0], /) -> Sequence:
         """Give who is next."""
 
     def pop(self) -> Sequence:
@@ -35,10 +35,6 @@ class Waiting(Protocol):
 class FirstCome(deque["Sequence"]):
     """First come, first served; who was preempted goes first."""
 
-    def head(self) -> Sequence:
-        """Give who is next."""
-        return self[0]
-
     pop = deque.popleft
     push = deque.append
     push_back = deque.appendleft
@@ -54,9 +50,9 @@ class ByPriority:
         """Count those who wait."""
         return len(self._heap)
 
-    def head(self) -> Sequence:
+    def __getitem__(self, place: Literal[0], /) -> Sequence:
         """Give who is next."""
-        return self._heap[0][2]
+        return self._heap[place][2]
 
     def pop(self) -> Sequence:
         """Take who is next."""

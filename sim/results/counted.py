@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sim.results.record import Record
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-LINEAR = ", linear between neighbouring values (type 7 of Hyndman and Fan 1996)"
+LINEAR = ", linear between neighbours (type 7)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,11 +232,17 @@ def _lines(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
         if name in (clock, by, *_NOT_DRAWN) or values.dtype.kind not in "fiub":
             continue
         if name in _TOGETHER:
-            yield _TOGETHER[name][0], _TOGETHER[name][1], times, values.astype(np.float64)
+            yield _TOGETHER[name][0], _TOGETHER[name][1], *_closed(times, values)
             continue
         for group in dict.fromkeys(groups.tolist()):
             mine = groups == group
-            yield name, group or name.replace("_", " "), times[mine], values[mine].astype(np.float64)
+            yield name, group or name.replace("_", " "), *_closed(times[mine], values[mine])
+
+
+def _closed(times: Any, values: Any) -> tuple[Any, Any]:  # noqa: ANN401 - columns
+    """End the last bin, so that its value does not hold until the end of a longer run."""
+    ends_s = times[-1:] + np.diff(times[-2:])
+    return np.append(times, ends_s), np.append(values.astype(np.float64), np.zeros(len(ends_s)))
 
 
 def _texts(values: Any) -> Any:  # noqa: ANN401 - a column of texts

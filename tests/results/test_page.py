@@ -5,8 +5,10 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sim.results import tidy
 from sim.results.charts.gallery import charts
 from sim.results.page import fragment, page
 from sim.results.record import Record
@@ -70,6 +72,22 @@ def test_it_is_well_formed_and_asks_nothing_of_the_network(record: Record) -> No
     assert all(attributes["aria-label"] for attributes in pictures)
 
 
+def test_the_question_is_answered_before_the_tables() -> None:
+    html = page(everything(50))
+    assert html.index('id="time"') < html.index('id="curve"') < html.index('id="results"') < html.index('id="heat"')
+    assert "500 to 2,000 requests each" in html
+    assert "From 8 on more come than are answered" in html
+    assert "how it is counted" in html
+
+
+def test_a_line_over_time_ends_with_its_table() -> None:
+    """What a service did in its last second does not go on while jobs run for an hour more."""
+    table = {"time_s": np.arange(3.0), "service": ["chat"] * 3, "running": np.array([4.0, 4.0, 4.0])}
+    found = tidy.series(Record({"kind": "run", "name": "x", "wall_clock_s": 100.0}, {"timeline": table}))
+    assert found is not None
+    assert (found["time_s"][-1], found["value"][-1]) == (3.0, 0.0)
+
+
 def test_names_of_users_are_text_and_nothing_else() -> None:
     html = page(everything(50, name=HOSTILE))
     plain = Elements(page(everything(50)))
@@ -112,6 +130,9 @@ def test_in_a_browser_it_opens_at_once_and_works(tmp_path: Path) -> None:
         assert over_time >= 4
         assert tab.value(shown) == over_time
         assert "at " in tab.value("document.querySelector('[data-reading]').textContent")
+        # The curve that answers the question, with the point of this run; and how full each part was.
+        assert "this run: 500 ms" in tab.value("document.querySelector('#curve svg.wide').textContent")
+        assert tab.value("document.querySelectorAll('#heat svg.wide image').length") == 1
         # The same by keyboard.
         tab.value("document.querySelector('[data-figure]').focus()")
         before = tab.value("document.querySelector('[data-reading]').textContent")

@@ -62,9 +62,10 @@ def _played(table: Mapping[str, Any], x: Numbers, given: NDArray[np.bool_]) -> s
         return ""
     counts = np.asarray(table["requests"], dtype=np.float64)
     least, most = float(counts[~given].min()), float(counts[~given].max())
+    many = f"{most:,.0f}" if least == most else f"{least:,.0f} to {most:,.0f}"
     note = (
-        f"Each point is played: the same scenario at another load, seed {int(table['seed'][0])}, {least:,.0f} to "
-        f"{most:,.0f} requests each; this run has {counts[given][0]:,.0f}."
+        f"Each point is played: the same scenario at another load, seed {int(table['seed'][0])}, {many} requests each; "
+        f"this run has {counts[given][0]:,.0f}."
     )
     growing = x[np.asarray(table["growing"], dtype=bool)]
     if len(growing):

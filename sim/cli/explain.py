@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import output
+from sim.errors import UsageError
 
 if TYPE_CHECKING:
     from sim.results.explain import Explanation
@@ -45,6 +46,8 @@ def explain(
         from sim.results.record import read
 
         record = read(what)
+        if quantity in ("task", "tasks"):
+            raise UsageError("a task is named by its number", value=quantity, mend=f"sim explain {what} task.0")
         if quantity.startswith("task."):
             _task(record, quantity, json=json)
         elif quantity:

@@ -57,3 +57,10 @@ def test_the_command_shows_it(root: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert done.exit_code == 0, done.stderr
     assert "Task 0: " in done.stdout
     assert "█" in done.stdout
+
+
+def test_a_task_without_its_number_is_asked_for(tmp_path: Path) -> None:
+    Record({"kind": "run", "name": "a", "sentence": ""}, TABLES).write(tmp_path / "r", tables="csv")
+    outcome = call("explain", str(tmp_path / "r"), "task")
+    assert outcome.exit_code == 2
+    assert "task.0" in outcome.stderr

@@ -298,3 +298,9 @@ def test_the_python_parser_serves_where_libyaml_is_absent(monkeypatch, text):
     with_libyaml = outcome()
     monkeypatch.setattr(compose, "_LOADER", yaml.SafeLoader)
     assert outcome() == with_libyaml
+
+
+def test_a_scenario_that_comes_with_the_program_is_offered() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load("clusters/backfill")
+    assert caught.value.mend == "it comes with the program: sim show clusters/backfill > backfill.yaml"

@@ -48,7 +48,10 @@ class TracedTasks:
             spec.label, index, GraphPlan(spec.label, (), {}, "", None, (), has_outcome=False), 0, 0.0
         )
         self._left = 0
-        self._paths: dict[int, list[Step]] = {}
+        self._waited_for: dict[int, int] = {}
+        """The request whose end let another go, the last of those that it waits for."""
+        self._answers: dict[int, tuple[float, int, int, int]] = {}
+        """Of each request: seconds to its end, tokens of its prompt, cached ones, and tokens of its answer."""
 
     def start(self, rows: Rows, parents: Sequence[tuple[int, ...]], blocks: Iterable[Blocks], first: int) -> None:
         """Begin; ``parents`` are the rows that each row waits for, ``first`` the serial number of the first task."""
@@ -140,31 +143,34 @@ class TracedTasks:
         state = OK if finished else FAILED
         self._recorder.run(task.serial, self._call.index, request.arrival_s, self.world.now_s, state)
         task.outstanding -= 1
-        working_s = self._port.unloaded_s(request.prompt_tokens, request.cached_tokens, request.generated_tokens)
         spent_s = self.world.now_s - request.arrival_s
-        waiting_s = max(spent_s - working_s, 0.0)
-        steps = self._steps(place)
-        steps.append((self._call.index, waiting_s, spent_s - waiting_s))
+        self._answers[place] = (spent_s, request.prompt_tokens, request.cached_tokens, request.generated_tokens)
         for child in self._children[place]:
             if not finished:
                 self._drop(child, task)
                 continue
             self._missing[child] -= 1
             if not self._missing[child]:
-                self._paths[child] = steps
+                self._waited_for[child] = place
                 self._ready(child)
         if not finished:
             task.reason = f"a request {request.status}"
         if not task.outstanding:
-            task.path = steps
+            task.path = self._path(place)
             self._end(task)
 
-    def _steps(self, place: int) -> list[Step]:
-        """Give the critical path to a request, its tool included."""
-        steps = list(self._paths.pop(place, ()))
-        if self._tool_s[place]:
-            steps.append((self._tool.index, 0.0, self._tool_s[place]))
-        return steps
+    def _path(self, last: int) -> list[Step]:
+        """Walk back from the request that ended last, over those that each next one waited for last."""
+        steps: list[Step] = []
+        place: int | None = last
+        while place is not None:
+            spent_s, prompt, cached, generated = self._answers[place]
+            waiting_s = max(spent_s - self._port.unloaded_s(prompt, cached, generated), 0.0)
+            steps.append((self._call.index, waiting_s, spent_s - waiting_s))
+            if self._tool_s[place]:
+                steps.append((self._tool.index, 0.0, self._tool_s[place]))
+            place = self._waited_for.get(place)
+        return steps[::-1]
 
     def _drop(self, place: int, task: Task) -> None:
         """Count requests that will never come."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from sim.cost.attention import BACKWARD_OVER_FORWARD, attention_forward_s
 from sim.cost.attention_shape import key_value_heads, score_width, spans
+from sim.cost.checkpointing import products_again
 from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.expert_layer import routed_s
 from sim.cost.recurrent import BACKWARD_OVER_FORWARD as SCAN_BACKWARD_OVER_FORWARD
@@ -57,7 +58,7 @@ class LayerTimes:
     weight_gradient_s: Floats
     """The part of the backward pass that only the optimizer waits for."""
     cheap_forward_s: Floats
-    """What selective recompute repeats: vector operators, and unfused attention."""
+    """What selective recompute repeats: vector operators and unfused attention, or every other product as well."""
     communication_s: Floats
     """Exposed tensor-parallel communication of one direction."""
     context_forward_s: Floats
@@ -135,6 +136,9 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
         )
         mixing_s = mixing_s + recurrent_s
         mixing_backward_s = mixing_backward_s + SCAN_BACKWARD_OVER_FORWARD * recurrent_s
+    cheap_s = vector_s if software.memory.flash_attention else vector_s + attention_s
+    if software.memory.products_again:
+        cheap_s = cheap_s + products_again(model) * forward_s
     forward_s = slowdown * (forward_s + mixing_s + vector_s + experts.forward_s)
     backward_s = slowdown * (backward_s + mixing_backward_s + vector_backward_s + experts.backward_s)
     weight_gradient_s = slowdown * (weight_gradient_s + experts.weight_gradient_s)
@@ -150,9 +154,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
         forward_s=np.asarray(forward_s),
         backward_s=np.asarray(backward_s),
         weight_gradient_s=np.asarray(weight_gradient_s),
-        cheap_forward_s=np.asarray(
-            slowdown * (vector_s if software.memory.flash_attention else vector_s + attention_s)
-        ),
+        cheap_forward_s=np.asarray(slowdown * cheap_s),
         communication_s=joined * pair_s * (1 - overlap),
         context_forward_s=context_forward_s,
         context_backward_s=context_backward_s,

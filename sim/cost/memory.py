@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sim.cost.checkpointing import kept_elements_of_products
 from sim.cost.experts import kept_elements, routed_weights
 from sim.cost.layout import RECOMPUTE, Counts, Layouts
 from sim.cost.recurrent import dense_share, feed_forward_share, softmax_share, state_kept_elements
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-LOGIT_BYTES = 4.0
-"""The softmax of the loss is in 32 bit, beside the logits themselves."""
+LOSS_BYTES = 6.0
+"""Of one logit at the peak of the loss: itself in 16 bit, and its softmax in 32 bit."""
 GATHERED_LAYERS = 2
 """ZeRO 3 holds the layer at work and the one that is fetched beside it."""
+
+BLOCK_ENDS = 2
+"""The input and the output of a block under sequence parallelism, whole (Korthikanti et al. 2022, section 4.2.2)."""
 
 OPTIMIZER_SPLIT, GRADIENTS_SPLIT, WEIGHTS_SPLIT = 1, 2, 3
 """ZeRO stages: what is split over the replicas from this stage on."""
 
-_FULL = RECOMPUTE.index("full")
+_SELECTIVE, _FULL = RECOMPUTE.index("selective"), RECOMPUTE.index("full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,18 @@ class MemoryRules:
     """Share of the activations that the allocator loses."""
     flash_attention: bool
     """Whether attention is one fused kernel; a stack without one keeps score matrices, and trains with dropout."""
+    loss_bytes: float = LOSS_BYTES
+    """Of one logit at the peak of the loss, all copies."""
+    products_again: bool = False
+    """Whether selective recompute does every other product again, instead of what is cheap alone."""
+    whole_gradients: bool = False
+    """Whether gradients that replicas share stay whole until the last micro-batch of a pipeline."""
+    checkpoints_on_host: bool = False
+    """Whether the inputs of layers that are computed again wait in the memory of the host."""
+    step_gradient_bytes: float = 0.0
+    """Of one gradient of a replica's own share, in the copy that the optimizer step makes."""
+    stage_outputs_kept: bool = False
+    """Whether a stage keeps what it has sent on until the backward pass of that micro-batch."""
 
 
 def per_device(
@@ -104,10 +120,15 @@ def per_device(
     tokens = layouts.micro_batch * float(sequence) / layouts.context_parallel
     micro_batches = global_batch / (layouts.data_parallel * layouts.micro_batch)
     chunk_bytes = tokens * activation_bytes_per_token(model, recipe, rules, layouts, sequence) / virtual
-    at_work = np.where(
-        layouts.recompute == _FULL, tokens * _whole_layer_bytes(model, recipe, rules, layouts, sequence), 0.0
-    )
-    logits = tokens * model.vocab / tensor * (recipe.activation_bytes + LOGIT_BYTES)
+    again = (layouts.recompute == _FULL) | ((layouts.recompute == _SELECTIVE) & rules.products_again)
+    at_work = np.where(again, tokens * _whole_layer_bytes(model, recipe, rules, layouts, sequence), 0.0)
+    # Split sequences are gathered before a block and summed after it: both stand there whole for a while.
+    gathered = np.where((layouts.sequence_parallel == 1) & (tensor > 1), BLOCK_ENDS * model.hidden, 0.0)
+    at_work = at_work + tokens * recipe.activation_bytes * gathered
+    logits = tokens * model.vocab / tensor * rules.loss_bytes
+    if rules.stage_outputs_kept:
+        sent = np.where(stages > 1, tokens * recipe.activation_bytes * _residual_width(model, layouts), 0.0)
+        at_work = at_work + chunks_in_flight(layouts, micro_batches) * sent / virtual
     held_first = chunks_in_flight(layouts, micro_batches) * most * chunk_bytes + at_work
     held_last = chunks_in_flight(layouts, micro_batches, stages - 1) * least * chunk_bytes + at_work + logits
     alone = stages == 1
@@ -167,7 +188,8 @@ def activation_bytes_per_token(
     """Give the bytes that one layer keeps for its backward pass, per token and device, under each recompute choice.
 
     none: inputs of both norms and of every product; selective: the same without what is cheap to make again (norm
-    and activation outputs, and the score matrix of an unfused attention kernel); full: the layer's input alone.
+    and activation outputs, and the score matrix of an unfused attention kernel), or every other product; full: the
+    layer's input alone, if that does not wait on the host.
 
     Source: Korthikanti et al. 2022, equations 2 to 6, by operator.
     Valid for: the mean of all layers, with loads balanced over experts; without dropout where attention is fused (its
@@ -183,9 +205,10 @@ def activation_bytes_per_token(
     norms = blocks_per_layer(model)
     cheap = element * (narrow * norms * width + (narrow * dense + kept_elements(model)[1]) / tensor)
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
-    return np.asarray(
-        np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, element * width, kept))
-    )
+    if rules.products_again:
+        kept = element * kept_elements_of_products(model, tensor, width)
+    inputs = 0.0 if rules.checkpoints_on_host else element * width
+    return np.asarray(np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, inputs, kept)))
 
 
 def _stage(
@@ -198,10 +221,11 @@ def _stage(
     activations: Floats,
 ) -> Memory:
     """Join the states and the activations of one stage; its experts are shared out over replicas of their own."""
-    weights, gradients, optimizer = _states(recipe, layouts, parameters, layouts.replicas, *_units(model, layouts))
+    units = _units(model, layouts)
+    weights, gradients, optimizer = _states(recipe, rules, layouts, parameters, layouts.replicas, *units)
     if model.experts is not None:
         unit = routed_weights(model, layouts.expert_devices)
-        of_experts = _states(recipe, layouts, np.asarray(experts), layouts.expert_replicas, unit, 0.0)
+        of_experts = _states(recipe, rules, layouts, np.asarray(experts), layouts.expert_replicas, unit, 0.0)
         weights, gradients, optimizer = weights + of_experts[0], gradients + of_experts[1], optimizer + of_experts[2]
     reserve = rules.reserve_bytes + rules.fragmentation * activations
     return Memory(weights, gradients, optimizer, activations, reserve)
@@ -257,7 +281,13 @@ def _units(model: ModelShape, layouts: Layouts) -> tuple[Numbers, Numbers]:
 
 
 def _states(
-    recipe: Recipe, layouts: Layouts, parameters: Floats, shards: Counts, layer: Numbers, embedding: Numbers
+    recipe: Recipe,
+    rules: MemoryRules,
+    layouts: Layouts,
+    parameters: Floats,
+    shards: Counts,
+    layer: Numbers,
+    embedding: Numbers,
 ) -> tuple[Floats, Floats, Floats]:
     """Give weights, gradients and optimizer state of one device in bytes, split over so many shards.
 
@@ -267,13 +297,16 @@ def _states(
     zero = layouts.zero_stage
     if recipe.adapter_rank:
         return _frozen(recipe, layouts, parameters, shards, np.maximum(GATHERED_LAYERS * layer, embedding))
-    kept = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters) * recipe.optimizer_bytes
+    own = np.where(zero >= OPTIMIZER_SPLIT, parameters / shards, parameters)
+    kept = own * (recipe.optimizer_bytes + rules.step_gradient_bytes)
     if not (zero >= GRADIENTS_SPLIT).any():
         return parameters * recipe.weight_bytes, parameters * recipe.gradient_bytes, kept
     gathered = np.minimum(np.maximum(GATHERED_LAYERS * layer, embedding), parameters)
     reduced = np.minimum(np.maximum(layer, embedding), parameters)
     held = np.where(zero >= WEIGHTS_SPLIT, np.minimum(parameters / shards + gathered, parameters), parameters)
-    summed = np.where(zero >= GRADIENTS_SPLIT, np.minimum(parameters / shards + reduced, parameters), parameters)
+    whole = rules.whole_gradients & (layouts.pipeline_parallel > 1)
+    together = np.where(whole, parameters / shards + parameters, np.minimum(parameters / shards + reduced, parameters))
+    summed = np.where(zero >= GRADIENTS_SPLIT, together, parameters)
     return held * recipe.weight_bytes, summed * recipe.gradient_bytes, kept
 
 

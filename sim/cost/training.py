@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.cost.checkpointing import products_again
 from sim.cost.data_parallel import data_parallel
 from sim.cost.layer import layer_times
 from sim.cost.layout import RECOMPUTE, Layouts
@@ -158,6 +159,8 @@ def _hardware_flop(work: Work, layouts: Layouts, software: Software) -> Floats:
     count = work.flop_per_token
     if software.memory.flash_attention:
         kernel, selective, forward = count.attention_recompute, 0.0, count.attention
+        if software.memory.products_again:
+            selective = products_again(work.model) * count.layers
     else:
         # An unfused kernel computes the masked scores too, forward and backward.
         forward = selective = square_attention_flop(work.model, work.sequence)

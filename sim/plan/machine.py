@@ -9,7 +9,7 @@ from sim.cost.attention import AttentionCurve
 from sim.cost.collectives import DomainLevel, Fabric, NetworkLevel
 from sim.cost.grouped import GroupedCurve
 from sim.cost.machine import Machine, Software
-from sim.cost.memory import MemoryRules
+from sim.cost.memory import LOSS_BYTES, MemoryRules
 from sim.cost.recipe import recipe
 from sim.cost.recurrent import ScanCurve, ScanCurves
 from sim.cost.roofline import RooflineCurve
@@ -170,6 +170,12 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
             reserve_bytes=entry.reserve_bytes.value,
             fragmentation=entry.fragmentation.value,
             flash_attention=entry.attention_kernel == "flash",
+            loss_bytes=_stated(entry.loss_bytes, LOSS_BYTES),
+            products_again=entry.selective_recompute == "products",
+            whole_gradients=entry.pipeline_gradients == "whole",
+            checkpoints_on_host=entry.checkpoints == "host",
+            step_gradient_bytes=_stated(entry.step_gradient_bytes, 0.0),
+            stage_outputs_kept=entry.stage_outputs == "kept",
         ),
     )
 

@@ -62,6 +62,18 @@ class Profile(FrozenModel):
     """Memory kept by the driver, collective buffers and workspaces on each device."""
     gradient_bytes: SourcedBytes | None = None
     """Of one gradient, as it is added up and reduced; none: the recipe's (32 bit)."""
+    loss_bytes: SourcedBytes | None = None
+    """Of one logit at the peak of the loss, all copies together; none: 6, itself and its softmax in 32 bit."""
+    selective_recompute: Literal["cheap", "products"] = "cheap"
+    """What selective recompute does again: what is cheap (norms, activations, scores), or every other product too."""
+    pipeline_gradients: Literal["shared", "whole"] = "shared"
+    """What is kept of gradients that replicas share (ZeRO 2, FSDP) until the last micro-batch of a pipeline."""
+    checkpoints: Literal["device", "host"] = "device"
+    """Where the inputs of layers wait that the backward pass computes again."""
+    step_gradient_bytes: SourcedBytes | None = None
+    """Of one gradient of a replica's own share, in a copy that the optimizer step makes; none: no copy."""
+    stage_outputs: Literal["freed", "kept"] = "freed"
+    """Whether a pipeline stage keeps what it has sent on until the backward pass of that micro-batch."""
     fragmentation: SourcedFraction
     """Share of the activations that the allocator loses."""
     notes: str | None = None

@@ -63,6 +63,7 @@ def setting_of(row: Configuration, profile: str | None = None) -> Setting:
         row.precision,
         origin_of(row),
         profile,
+        alone=row.pp == 1,
     )
 
 
@@ -105,11 +106,19 @@ def accelerator_of(gpu: str) -> Accelerator:
 
 @lru_cache(maxsize=4096)
 def _setting(
-    gpu: str, devices: int, per_node: int, rate_gbps: float, precision: str, origin: str, profile: str | None
+    gpu: str,
+    devices: int,
+    per_node: int,
+    rate_gbps: float,
+    precision: str,
+    origin: str,
+    profile: str | None,
+    *,
+    alone: bool,
 ) -> Setting:
     accelerator = accelerator_of(gpu)
     written = _recipe(precision or names().precision(origin, accelerator.generation).precision)
-    rule = names().software(origin, accelerator.generation)
+    rule = names().software(origin, accelerator.generation, alone=alone)
     cluster = resolve_cluster(cluster_of(accelerator, devices, per_node, rate_gbps))
     named = rule.profile if profile in (None, NO_PROFILE) else profile
     chosen = machines.recipe_of(written, named)

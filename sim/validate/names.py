@@ -80,9 +80,15 @@ class ProfileRule(FrozenModel):
 
     group: str
     generations: tuple[Generation, ...] = ()
+    alone: bool = False
+    """Whether it holds for rows without a pipeline only."""
     profile: Slug
     zero_stage: Literal[0, 1, 2, 3]
     sequence_parallel: bool
+    recompute: Literal["", "selective"] = ""
+    """What the software computes again unless it is told otherwise; empty: what fits tells."""
+    micro_batches: Literal["", "stages"] = ""
+    """How many micro-batches a pipeline has where the row names no micro-batch; empty: the fastest that fit."""
 
 
 class PrecisionRule(FrozenModel):
@@ -99,6 +105,13 @@ class ConventionRule(FrozenModel):
 
     group: str
     convention: Literal["full", "causal"]
+
+
+class MemoryRule(FrozenModel):
+    """A source whose peak memory is what the allocator has, without driver context and communication buffers."""
+
+    group: str
+    source: str
 
 
 class FabricRule(FrozenModel):
@@ -157,6 +170,7 @@ class Names(FrozenModel):
     precisions: tuple[PrecisionRule, ...]
     sharding: tuple[ShardingRule, ...]
     attention_conventions: tuple[ConventionRule, ...]
+    allocator_memory: tuple[MemoryRule, ...]
     fabrics: tuple[FabricRule, ...]
     calibrated_on: tuple[CalibrationRule, ...]
     collective_launch: Seconds
@@ -198,9 +212,17 @@ class Names(FrozenModel):
         lower = words.lower()
         return next((rule for rule in self.sharding if re.search(rule.pattern, lower)), None)
 
-    def software(self, group: str, generation: str) -> ProfileRule:
-        """Give the software of a source group on a generation of chips; the last rule matches all."""
-        return next(rule for rule in self.profiles if _matches(rule, group, generation))
+    def software(self, group: str, generation: str, *, alone: bool = False) -> ProfileRule:
+        """Give the software of a source group on a generation of chips, ``alone`` without a pipeline.
+
+        The last rule matches all.
+        """
+        fitting = (rule for rule in self.profiles if alone or not rule.alone)
+        return next(rule for rule in fitting if _matches(rule, group, generation))
+
+    def counts_all_memory(self, group: str) -> bool:
+        """Tell whether a source measures all memory of a device, not that of PyTorch's allocator alone."""
+        return not any(re.search(rule.group, group.lower()) for rule in self.allocator_memory)
 
     def precision(self, group: str, generation: str) -> PrecisionRule:
         """Give the precision of a row that leaves it blank; the last rule matches all."""

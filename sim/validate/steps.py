@@ -121,7 +121,10 @@ def _memory(row: Configuration, peak_gib: float, outcome: Prediction | SimError)
     blank = _blank(row, MEMORY)
     if isinstance(outcome, SimError):
         return _without(blank, outcome)
-    return replace(_filled(blank, outcome), measured=peak_gib, predicted=outcome.memory_bytes / GIB)
+    counted = outcome.memory_bytes
+    if not names().counts_all_memory(row.source_group):
+        counted -= outcome.reserve_bytes
+    return replace(_filled(blank, outcome), measured=peak_gib, predicted=counted / GIB)
 
 
 def measured_step_s(row: Configuration, values: Measured, prediction: Prediction) -> float | None:

@@ -40,6 +40,8 @@ WORKLOADS = ("", "pretrain", "sft", "lora")
 """A fine-tuning step of all weights computes what a pre-training step does; LoRA trains adapters alone."""
 ADAPTER_RANK = 16
 """Rank of the adapters: that of MLPerf's fine-tuning; nothing here depends on it by more than a hundredth."""
+LEAST_CHUNKS = 2
+"""Virtual stages of an interleaved schedule whose layers do not divide: what torchtitan and others begin with."""
 PLAIN_SCHEDULES = ("", "1f1b", "interleaved 1f1b")
 
 Plan = Literal["given", "searched"]
@@ -52,6 +54,8 @@ class Prediction:
     step_s: float
     memory_bytes: float
     """On the fullest device."""
+    reserve_bytes: float
+    """Of it, what the driver, collective buffers and workspaces keep outside of the allocator."""
     capacity_bytes: float
     plan: Plan
     layout: dict[str, int | str]
@@ -101,6 +105,7 @@ class Case:
         return Prediction(
             step_s=best.step_s,
             memory_bytes=best.memory_bytes,
+            reserve_bytes=setting.software.memory.reserve_bytes,
             capacity_bytes=setting.machine.memory_bytes,
             plan=self.plan,
             layout=best.layout,
@@ -144,8 +149,11 @@ def case_of(row: Configuration, profile: str | None = None) -> Case:
     wish = _wish(row, setting, model)
     if wish.tp is None or wish.pp is None:
         return Case(row, work, setting, "searched", tuple(_searched(row, work, setting, wish)))
+    if wish.micro_batch is None and wish.pp > 1 and setting.rule.micro_batches == "stages":
+        replicas = row.dp or row.needs("gpus") // (wish.tp * wish.pp * (wish.cp or 1))
+        wish = wish.model_copy(update={"micro_batch": max(work.global_batch // (max(replicas, 1) * wish.pp), 1)})
     layouts = _given(row, work, wish)
-    if not row.recompute:
+    if not row.recompute and not setting.rule.recompute:
         layouts = _with_recompute(layouts, work, setting)
     return Case(row, work, setting, "given", (layouts,))
 
@@ -178,7 +186,7 @@ def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec
         stage = 2  # FSDP keeps gathered weights from micro-batch to micro-batch of a pipeline: torchtitan's default
     alone = 1 if stage == 3 and sharding is not None else None  # noqa: PLR2004 - ZeRO 3 is a name
     split = {"yes": True, "no": False}.get(row.sequence_parallel.lower(), setting.rule.sequence_parallel)
-    recompute = row.recompute.lower() or "none"
+    recompute = row.recompute.lower() or setting.rule.recompute or "none"
     if recompute not in RECOMPUTES:
         raise NotYetError(f"recompute '{row.recompute}' is not modelled")
     tp, pp = row.tp or alone, row.pp or alone
@@ -259,6 +267,8 @@ def _virtual_stages(row: Configuration, work: Work, pp: int, micro_batches: floa
     per_stage = work.model.layers // pp
     whole = micro_batches >= pp and work.model.layers % pp == 0
     legal = [virtual for virtual in range(2, MOST_VIRTUAL_STAGES + 1) if whole and per_stage % virtual == 0]
+    if interleaved and not legal and per_stage >= LEAST_CHUNKS:
+        return [LEAST_CHUNKS]
     return legal if interleaved and legal else [1, *legal]
 
 

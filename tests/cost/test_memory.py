@@ -194,3 +194,58 @@ def test_many_layouts_at_once_are_each_alone(layout: dict[str, object]) -> None:
     other = single(tp=2, pp=2, dp=2, zero_stage=3, recompute="full")
     both = Layouts(*(np.concatenate([getattr(x, name) for x in (alone, other)]) for name in Layouts.__slots__))
     assert of(model, both).row(0) == of(model, alone).row(0)
+
+
+def part(model: ModelShape, name: str, layout: Layouts, **changes: object) -> tuple[float, float]:
+    """One part of the memory, as usual and under a rule of some software."""
+    usual, other = (of(model, layout, rules).row(0)[name] for rules in (FLASH, replace(FLASH, **changes)))
+    return usual, other
+
+
+def test_every_copy_of_the_logits_counts() -> None:
+    usual, eager = part(small_model(), "activations", single(), loss_bytes=12.0)
+    assert eager - usual == 2048 * 1000 * 6
+
+
+def test_gradients_that_wait_for_the_last_micro_batch_are_whole() -> None:
+    """FSDP in a pipeline: the own share, and all of the stage; without a pipeline they are shared at once."""
+    model, rule = small_model(layers=8, vocab=8), {"whole_gradients": True}
+    usual, whole = part(model, "gradients", single(pp=2, dp=8, zero_stage=2), **rule)
+    layer, parameters = 12 * 256**2 + 2 * 256, 4 * (12 * 256**2 + 2 * 256) + 8 * 256
+    assert (usual, whole) == (4 * (parameters / 8 + layer), 4 * (parameters / 8 + parameters))
+    for layout in (single(dp=8, zero_stage=2), single(pp=2, dp=8, zero_stage=1)):
+        assert len(set(part(model, "gradients", layout, **rule))) == 1
+
+
+def test_checkpoints_on_the_host_leave_one_layer_at_work() -> None:
+    usual, host = part(small_model(vocab=1), "activations", single(recompute="full"), checkpoints_on_host=True)
+    assert usual - host == 4 * 2048 * 2 * 256
+    assert len(set(part(small_model(), "activations", single(recompute="none"), checkpoints_on_host=True))) == 1
+
+
+def test_the_copy_of_the_own_gradients_is_shared_as_the_optimizer_is() -> None:
+    usual, copied = part(small_model(), "optimizer", single(dp=8, zero_stage=1), step_gradient_bytes=4.0)
+    assert copied == pytest.approx(usual * 16 / 12)
+
+
+def test_what_a_stage_has_sent_on_waits_for_each_micro_batch_in_flight() -> None:
+    usual, kept = part(small_model(vocab=1), "activations", single(pp=4), stage_outputs_kept=True)
+    assert kept - usual == 4 * 2048 * 2 * 256
+    assert len(set(part(small_model(), "activations", single(), stage_outputs_kept=True))) == 1
+
+
+def test_selective_recompute_by_products_keeps_every_other_one() -> None:
+    """Query, value, attention, gate and down stay; key, output, up and all between them are made again."""
+    model, rules = small_model(gated=True, vocab=1), replace(FLASH, products_again=True)
+    layout = single(recompute="selective")
+    kept = float(activation_bytes_per_token(model, BF16, rules, layout, 2048)[0])
+    assert kept == 2 * (2 * 256 + 3 * 256 + 1024)
+    whole = float(activation_bytes_per_token(model, BF16, rules, single(), 2048)[0])
+    assert of(model, layout, rules).row(0)["activations"] == pytest.approx(2048 * (4 * kept + whole + 6))
+
+
+def test_split_sequences_stand_whole_at_the_ends_of_a_block() -> None:
+    model = small_model(vocab=1)
+    split, whole = (of(model, single(tp=2, sequence_parallel=sp)).row(0)["activations"] for sp in (True, False))
+    # Four widths of each layer in 16 bit are halved; two come back, once.
+    assert whole - split == 2048 * (4 * 4 * 2 * 128 - 2 * 2 * 256)

@@ -57,6 +57,7 @@ def plan(
     beside: Annotated[
         str | None, _option("Rank this layout among all: tp=8,pp=16,dp=128; what it leaves open is searched.", LAYOUT)
     ] = None,
+    fill: Annotated[str | None, _option("Fill at most this share of the memory: 90%.", LAYOUT)] = None,
     top: Annotated[int, typer.Option(help="How many of the best to show (5).", min=1, max=50, show_default=False)] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, in SI units.")] = False,
 ) -> None:
@@ -90,7 +91,7 @@ def plan(
     }
     cluster, training = asked(model, on, options, changes or [])
     compared = None if beside is None else layout_of(beside, "--beside")
-    planned = survey_all(cluster, with_layout(training, wish), top, several, compared)
+    planned = survey_all(cluster, with_layout(training, wish), top, several, compared, share_of(fill))
     if json:
         output.write_json(_json(planned))
     else:
@@ -147,6 +148,23 @@ def precisions(text: str | None) -> tuple[str, ...]:
             mend=f"any, or some of {', '.join(catalog.names('recipes'))}",
         )
     return words
+
+
+def share_of(text: str | None) -> float:
+    """Read the share of the memory that may be filled; all of it where none is given.
+
+    Raises:
+        UsageError: it is not a share above zero.
+
+    >>> share_of("90%"), share_of(None)
+    (0.9, 1.0)
+    """
+    from sim.units import parse
+
+    share = 1.0 if text is None else parse(text, "fraction")
+    if not 0 < share <= 1:
+        raise UsageError("a share of the memory is more than 0 and at most 100 %", text, "--fill", "write it like 90%")
+    return share
 
 
 def layout_of(text: str, where: str) -> LayoutSpec:

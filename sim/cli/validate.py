@@ -34,7 +34,7 @@ ABOUT = {"training": "training steps", "collectives": "collectives", "runs": "wh
 
 
 def validate(
-    what: Annotated[str, typer.Argument(help="training, collectives, runs or serving.")],
+    what: Annotated[str, typer.Argument(help="training, collectives, runs, serving or layouts.")],
     table: Annotated[
         Path | None,
         typer.Option(help="CSV file with what was run and what was measured.", show_default=False),
@@ -62,6 +62,9 @@ def validate(
     Every row of the table is predicted from what was run, without its measured values, or the reason is told. The
     columns are described in docs/validation.md.
     """
+    if what == "layouts":
+        _layouts(table or requests or plot, group or profile, json=json)
+        return
     if requests is not None or what == "serving":
         _serving(what, table, requests, group, profile, json=json)
         return
@@ -93,16 +96,35 @@ def _report(what: str, table: Path, group: str | None, profile: str | None) -> R
         return runs(table, group, profile)
     if what != "collectives":
         raise UsageError(
-            "sim validate compares training, collectives, runs or serving",
+            "sim validate compares training, collectives, runs, serving or layouts",
             what,
             "sim validate",
-            "name one of the four",
+            "name one of the five",
         )
     if profile is not None:
         raise UsageError("collectives do not depend on a software profile", profile, "--profile", "leave it out")
     from sim.validate.collectives import collectives
 
     return collectives(table, group)
+
+
+def _layouts(file: Path | None, choice: str | None, *, json: bool) -> None:
+    """Rank the published layouts that come with the program."""
+    if file is not None or choice is not None:
+        raise UsageError(
+            "published layouts come with the program: sim/validate/layouts.yaml",
+            str(file or choice),
+            "sim validate layouts",
+            "leave the options out; sim plan MODEL ON --beside ranks a layout of your own",
+        )
+    from sim.cli.validate_layouts import draw
+    from sim.validate.layouts import ranked
+
+    rows = ranked()
+    if json:
+        output.write_json({"question": {"what": "layouts"}, "rows": [row.to_dict() for row in rows]})
+    else:
+        draw(rows)
 
 
 def _serving(

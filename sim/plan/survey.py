@@ -150,6 +150,7 @@ def plan(
     keep: int = 5,
     precisions: tuple[str, ...] = (),
     beside: LayoutSpec | None = None,
+    fill: float = 1.0,
 ) -> Planned:
     """Survey the layouts of a training run; of the run, only its step matters.
 
@@ -159,6 +160,7 @@ def plan(
         keep: how many of the fastest to keep.
         precisions: recipes to search instead of the training's own, or ``ANY``.
         beside: a layout to compare with the best; what it leaves open is taken at its fastest.
+        fill: share of the memory that may be filled.
 
     Raises:
         SimError: as ``sim.plan.training.prepare``; or the layout to compare is not legal.
@@ -175,19 +177,19 @@ def plan(
     left_out: dict[str, str] = {}
     for precision in names or (training.precision,):
         try:
-            ways.append(_way(resolved, training.model_copy(update={"precision": precision})))
+            ways.append(_way(resolved, training.model_copy(update={"precision": precision}), fill))
         except SimError as error:
             if not every:
                 raise
             left_out[str(precision)] = error.rule
     if not ways:
-        ways.append(_way(resolved, training))
+        ways.append(_way(resolved, training, fill))
     compared = None if beside is None else _beside(ways, beside, devices)
     surveyed = _survey_all(ways, wish, devices, keep, np.inf if compared is None else compared.step_s, left_out)
     return Planned(resolved, tuple(ways), left_out, devices, surveyed, compared)
 
 
-def _way(resolved: ResolvedCluster, training: TrainingSpec) -> Way:
+def _way(resolved: ResolvedCluster, training: TrainingSpec, fill: float) -> Way:
     amounts = resolve_training(training)
     work = Work(
         amounts.model,
@@ -196,6 +198,7 @@ def _way(resolved: ResolvedCluster, training: TrainingSpec) -> Way:
         amounts.global_batch,
     )
     machine = machines.build(resolved, work.recipe)
+    machine = replace(machine, memory_bytes=fill * machine.memory_bytes)
     return Way(work, machine, machines.software(training.profile, resolved.accelerator, work.recipe))
 
 

@@ -1,6 +1,7 @@
 """Score the fitted constants on rows that they were not fitted to: `python -m sim.validate --table training.csv`.
 
-With --fit they are fitted anew first, from what the profiles state; with --ablation each is taken away in turn.
+With --fit they are fitted anew first, from what the profiles state. With --ablation terms each term of the step model
+is taken away in turn, with --ablation constants each constant; the others are fitted again.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.validate import fitting
+from sim.validate import ablation, fitting
 from sim.validate.constants import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sim.validate.fitting import Array, Sample, Values
+
+
+DECILE = 1.2815515655446004
+"""Standard deviations from the median to the 90th percentile."""
+FEWEST = 20
+"""Rows from which a spread is taken."""
 
 
 def main() -> None:
@@ -26,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sim.validate", description=__doc__)
     parser.add_argument("--table", type=Path, required=True, help="training table: docs/validation.md")
     parser.add_argument("--fit", action="store_true", help="fit the constants anew (needs the extra 'calibrate')")
-    parser.add_argument("--ablation", action="store_true", help="how much worse without each constant")
+    parser.add_argument("--ablation", choices=("terms", "constants"), help="how much worse without each of them")
     chosen = parser.parse_args()
     rows = fitting.samples(chosen.table)
     stated = fitting.present(rows)
@@ -38,8 +45,10 @@ def main() -> None:
         "source left out": fitting.unseen(rows, values),
     }
     _write(score_table(rows, errors))
+    _write(spread_table(rows, errors["configuration left out"], errors["source left out"]))
     if chosen.ablation:
-        _write(ablation_table(rows, values))
+        without = ablation.terms if chosen.ablation == "terms" else ablation.constants
+        _write(ablation_table(without(rows, values)))
 
 
 def constants_table(rows: Sequence[Sample], stated: Values, values: Values) -> list[str]:
@@ -68,17 +77,30 @@ def score_table(rows: Sequence[Sample], errors: dict[str, Array]) -> list[str]:
     return lines
 
 
-def ablation_table(rows: Sequence[Sample], values: Values) -> list[str]:
-    """List the errors of the rows of each constant with it, and without it and all others fitted again."""
+def spread_table(rows: Sequence[Sample], seen: Array, unseen: Array) -> list[str]:
+    """List the lognormal spread of which 80 % of the rows of a group lie in the 80 % interval: sim.results.step_error.
+
+    Chips of one architecture (blackwell and its ultra) stand together.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for at, sample in enumerate(rows):
+        generation = sample.case.setting.cluster.accelerator.generation.removesuffix("-ultra")
+        groups.setdefault((sample.kind, generation), []).append(at)
+        if sample.group != fitting.APART:
+            groups.setdefault((sample.kind, "source left out"), []).append(at)
+    lines = [f"{'spread that holds 80 %':<40} {'n':>4}"]
+    for (kind, name), places in sorted(groups.items()):
+        errors = np.abs((unseen if name == "source left out" else seen)[places])
+        if len(places) >= FEWEST:
+            lines.append(f"{kind + ', ' + name:<40} {len(places):4d} {np.quantile(errors, 0.8) / DECILE:8.3f}")
+    return lines
+
+
+def ablation_table(found: Iterable[tuple[str, int, Array, Array]]) -> list[str]:
+    """List the errors of the rows that each term or constant concerns, configurations left out, with and without it."""
     lines = [f"{'without':<58} {'n':>4} {'with':>24} {'without':>24}"]
-    for index, constant in enumerate(fitted().constants):
-        touched = [sample for sample in rows if index in sample.constants and sample.summed]
-        if index not in values or not touched:
-            continue
-        before = np.array([sample.error(values) for sample in touched])
-        refitted = fitting.refit_without(rows, values, index)
-        after = np.array([sample.error(refitted) for sample in touched])
-        lines.append(f"{constant.name:<58} {len(touched):4d} {_score(before):>24} {_score(after):>24}")
+    for name, count, before, after in found:
+        lines.append(f"{name:<58} {count:4d} {_score(before):>24} {_score(after):>24}")
     return lines
 
 

@@ -21,7 +21,7 @@ from sim.validate.table import read
 from sim.validate.training import case_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from sim.validate.training import Case
@@ -36,6 +36,7 @@ STEP = 0.01
 """By which a constant is moved for its derivative."""
 LEAST_ROWS = 3
 """Rows below which a constant is not found: it then takes the mean of its like."""
+NOTHING: frozenset[int] = frozenset()
 APART = "bigscience-v100"
 """Source whose authors warn of 40 % machine noise: not among the rows that are summed."""
 
@@ -50,6 +51,8 @@ class Sample:
     constants: tuple[int, ...]
     known: dict[tuple[float, ...], float] = field(default_factory=dict)
     """Predicted steps by the values of the constants; shared by rows that differ in what was measured alone."""
+    without: str = ""
+    """Account of the step that is taken to last no time."""
 
     @property
     def group(self) -> str:
@@ -71,8 +74,14 @@ class Sample:
         """Give the logarithm of predicted over measured time with constants at these values."""
         key = tuple(values.get(index, np.nan) for index in self.constants)
         if key not in self.known:
-            self.known[key] = self.case.predicted(with_values(self.case, values)).step_s
+            found = self.case.predicted(with_values(self.case, values))
+            self.known[key] = found.step_s - found.parts_s.get(self.without, 0.0)
         return float(np.log(self.known[key] / self.measured_s))
+
+    def changed(self, change: Callable[[Case], Case] | None, without: str) -> Sample:
+        """Give the row as another case, or without an account of its step."""
+        case = self.case if change is None else change(self.case)
+        return replace(self, case=case, known={}, without=without)
 
 
 def samples(table: Path) -> list[Sample]:
@@ -136,14 +145,16 @@ def derivative(rows: Sequence[Sample], values: Values) -> tuple[Array, Array]:
     return errors, slopes
 
 
-def _moved(rows: Sequence[Sample], values: Values, errors: Array, slopes: Array, fixed: int | None = None) -> Values:
+def _moved(
+    rows: Sequence[Sample], values: Values, errors: Array, slopes: Array, fixed: frozenset[int] = NOTHING
+) -> Values:
     """Move constants to the least sum of soft errors along their derivative, within their bounds."""
     try:
         from scipy.optimize import least_squares  # noqa: PLC0415 - an extra
     except ImportError:
         raise UsageError("fitting needs the extra 'calibrate'", mend="pip install 'flopclock[calibrate]'") from None
     constants = fitted().constants
-    free = [index for index in sorted(values) if index != fixed and _rows_with(rows, index) >= LEAST_ROWS]
+    free = [index for index in sorted(values) if index not in fixed and _rows_with(rows, index) >= LEAST_ROWS]
     if not free:
         return values
     slope, begin = slopes[:, free], np.array([values[index] for index in free])
@@ -157,16 +168,18 @@ def _moved(rows: Sequence[Sample], values: Values, errors: Array, slopes: Array,
     return values | {index: float(value) for index, value in zip(free, found.x, strict=True)}
 
 
-def seen(rows: Sequence[Sample], values: Values) -> Array:
-    """Give the errors of rows whose source was seen and whose configuration was not: five folds."""
+def seen(rows: Sequence[Sample], values: Values, fixed: frozenset[int] = NOTHING) -> Array:
+    """Give the errors of rows whose source was seen and whose configuration was not: five folds.
+
+    Constants that are fixed keep their value.
+    """
     fold = np.array([zlib.crc32(sample.configuration.encode()) % FOLDS for sample in rows])
     errors, slopes = derivative(rows, values)
     out = np.zeros(len(rows))
     for number in range(FOLDS):
         kept = fold != number
-        moved = _moved(
-            [row for row, stays in zip(rows, kept, strict=True) if stays], values, errors[kept], slopes[kept]
-        )
+        others = [row for row, stays in zip(rows, kept, strict=True) if stays]
+        moved = _moved(others, values, errors[kept], slopes[kept], fixed)
         for at, sample in enumerate(rows):
             if not kept[at]:
                 out[at] = sample.error(moved)
@@ -214,15 +227,3 @@ def _stranger(sample: Sample, index: int, known: Values) -> float:
     near = [value for other, value in alike if set(fitted().constants[other].profiles) & set(own.profiles)]
     mean = near or [value for _, value in alike] or [(own.low + own.high) / 2]
     return float(np.clip(np.mean(mean), own.low, own.high))
-
-
-def refit_without(rows: Sequence[Sample], values: Values, index: int) -> Values:
-    """Give the constants with one of them at what it is by default (a ratio of 1, nothing hidden), the others refitted.
-
-    The others move along their derivative at the neutral value.
-    """
-    constant = fitted().constants[index]
-    neutral = values | {index: 1.0 if constant.unit == "ratio" else constant.low}
-    others = [sample for sample in rows if index in sample.constants]
-    moved = _moved(others, neutral, *derivative(others, neutral), fixed=index)
-    return moved | {index: neutral[index]}

@@ -52,6 +52,8 @@ class Prediction:
     """What is predicted of a row."""
 
     step_s: float
+    parts_s: dict[str, float]
+    """Where it goes."""
     memory_bytes: float
     """On the fullest device."""
     reserve_bytes: float
@@ -104,6 +106,7 @@ class Case:
             raise MissingError("no finite time comes out of these sizes: the columns contradict each other")
         return Prediction(
             step_s=best.step_s,
+            parts_s=best.parts_s,
             memory_bytes=best.memory_bytes,
             reserve_bytes=setting.software.memory.reserve_bytes,
             capacity_bytes=setting.machine.memory_bytes,
@@ -290,6 +293,7 @@ def _searched(row: Configuration, work: Work, setting: Setting, wish: LayoutSpec
 @dataclass(frozen=True, slots=True)
 class _Best:
     step_s: float
+    parts_s: dict[str, float]
     memory_bytes: float
     layout: dict[str, int | str]
 
@@ -307,10 +311,10 @@ def _best(work: Work, setting: Setting, chunks: Iterable[Layouts], *, must_fit: 
             fits = total <= total.min()
         kept = np.nonzero(fits)[0]
         chosen = layouts.take(kept)
-        steps = step_times(work, setting.machine, setting.software, chosen).step_s
-        at = int(np.argmin(steps))
-        if best is None or steps[at] < best.step_s:
-            best = _Best(float(steps[at]), float(total[kept[at]]), chosen.row(at))
+        steps = step_times(work, setting.machine, setting.software, chosen)
+        at = int(np.argmin(steps.step_s))
+        if best is None or steps.step_s[at] < best.step_s:
+            best = _Best(float(steps.step_s[at]), dict(steps.row(at)), float(total[kept[at]]), chosen.row(at))
     if best is None:
         raise InfeasibleError("no legal layout fits into memory")
     return best

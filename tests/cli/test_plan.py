@@ -215,3 +215,11 @@ def test_an_unknown_recipe_among_several_is_refused() -> None:
     done = refused(*SMALL, "--precision", "bf16,fp9")
     assert done.exit_code == 2
     assert "fp9" in done.stderr
+
+
+def test_memory_is_filled_to_the_share_that_is_asked_for() -> None:
+    data = answer(*SMALL, "--fill", "50%")
+    assert data["memory_bytes_per_device"] == 40 * 2**30
+    assert all(row["memory_bytes"]["total"] <= 40 * 2**30 for row in data["best"])
+    for share in ("0%", "120%", "many"):
+        assert refused(*SMALL, "--fill", share).exit_code == 2

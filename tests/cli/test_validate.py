@@ -49,7 +49,7 @@ def test_two_runs_print_the_same() -> None:
     ("arguments", "words"),
     [
         (("training", "--table", "absent.csv"), "must exist"),
-        (("trainings", "--table", TRAINING), "training, collectives, runs or serving"),
+        (("trainings", "--table", TRAINING), "training, collectives, runs, serving or layouts"),
         (("collectives", "--table", TRAINING), "unknown column"),
         (("training", "--table", TRAINING, "--group", "nobody"), "no rows of this group"),
         (("training", "--table", TRAINING, "--profile", "nothing"), "no such name"),

@@ -163,7 +163,9 @@ def share_of(text: str | None) -> float:
 
     share = 1.0 if text is None else parse(text, "fraction")
     if not 0 < share <= 1:
-        raise UsageError("a share of the memory is more than 0 and at most 100 %", text, "--fill", "write it like 90%")
+        raise UsageError(
+            "a share of the memory is more than 0 and at most 100 %", str(text), "--fill", "write it like 90%"
+        )
     return share
 
 

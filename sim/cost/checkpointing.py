@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.cost.transformer import dense_share, softmax_share
+from sim.cost.recurrent import dense_share, softmax_share
 
 if TYPE_CHECKING:
     from sim.cost.roofline import Numbers

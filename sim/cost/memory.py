@@ -206,7 +206,7 @@ def activation_bytes_per_token(
     cheap = element * (narrow * norms * width + (narrow * dense + kept_elements(model)[1]) / tensor)
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
     if rules.products_again:
-        kept = element * kept_elements_of_products(model, tensor, width)
+        kept = np.asarray(element * kept_elements_of_products(model, tensor, width))
     inputs = 0.0 if rules.checkpoints_on_host else element * width
     return np.asarray(np.where(layouts.recompute == 0, whole, np.where(layouts.recompute == _FULL, inputs, kept)))
 

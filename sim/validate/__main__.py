@@ -99,8 +99,7 @@ def spread_table(rows: Sequence[Sample], seen: Array, unseen: Array) -> list[str
 def ablation_table(found: Iterable[tuple[str, int, Array, Array]]) -> list[str]:
     """List the errors of the rows that each term or constant concerns, configurations left out, with and without it."""
     lines = [f"{'without':<58} {'n':>4} {'with':>24} {'without':>24}"]
-    for name, count, before, after in found:
-        lines.append(f"{name:<58} {count:4d} {_score(before):>24} {_score(after):>24}")
+    lines += [f"{name:<58} {count:4d} {_score(before):>24} {_score(after):>24}" for name, count, before, after in found]
     return lines
 
 

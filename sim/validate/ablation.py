@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sim.validate.constants import Constant
-    from sim.validate.fitting import Array, Sample, Values
+    from sim.validate.fitting import Array, Known, Sample, Values
     from sim.validate.training import Case
 
 NEGLIGIBLE = 1e-6
@@ -96,11 +96,19 @@ def terms(rows: Sequence[Sample], values: Values) -> Iterator[tuple[str, int, Ar
     for term in TERMS:
         fixed = frozenset(index for index in values if fitted().constants[index].field in term.fields)
         held = values | {index: NEGLIGIBLE if term.change else neutral(fitted().constants[index]) for index in fixed}
-        changed = [sample.changed(term.change, term.part) for sample in rows]
+        changed = _without(rows, term)
         moved = [abs(other.error(held) - sample.error(values)) for sample, other in zip(rows, changed, strict=True)]
         picked = summed & (np.array(moved) > MOVED)
         if picked.any():
             yield term.name, int(picked.sum()), before[picked], seen(changed, held, fixed)[picked]
+
+
+def _without(rows: Sequence[Sample], term: Term) -> list[Sample]:
+    """Give the rows without a term; predictions stay shared, those of all rows whose cases do not change."""
+    if term.change is None:
+        return [sample.changed(None, term.part, sample.known) for sample in rows]
+    known: dict[int, Known] = {}
+    return [sample.changed(term.change, term.part, known.setdefault(id(sample.known), {})) for sample in rows]
 
 
 def constants(rows: Sequence[Sample], values: Values) -> Iterator[tuple[str, int, Array, Array]]:

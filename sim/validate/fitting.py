@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sim.validate.training import Case
+    from sim.validate.training import Case, Prediction
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 Values: TypeAlias = "dict[int, float]"
+Known: TypeAlias = "dict[tuple[float, ...], Prediction]"
 
 SOFT = 0.08
 """Relative error beyond which a row pulls less (soft L1 in the logarithm)."""
@@ -49,8 +50,8 @@ class Sample:
     measured_s: float
     kind: str
     constants: tuple[int, ...]
-    known: dict[tuple[float, ...], float] = field(default_factory=dict)
-    """Predicted steps by the values of the constants; shared by rows that differ in what was measured alone."""
+    known: Known = field(default_factory=dict)
+    """Predictions by the values of the constants; shared by rows that differ in what was measured alone."""
     without: str = ""
     """Account of the step that is taken to last no time."""
 
@@ -74,20 +75,20 @@ class Sample:
         """Give the logarithm of predicted over measured time with constants at these values."""
         key = tuple(values.get(index, np.nan) for index in self.constants)
         if key not in self.known:
-            found = self.case.predicted(with_values(self.case, values))
-            self.known[key] = found.step_s - found.parts_s.get(self.without, 0.0)
-        return float(np.log(self.known[key] / self.measured_s))
+            self.known[key] = self.case.predicted(with_values(self.case, values))
+        found = self.known[key]
+        return float(np.log((found.step_s - found.parts_s.get(self.without, 0.0)) / self.measured_s))
 
-    def changed(self, change: Callable[[Case], Case] | None, without: str) -> Sample:
-        """Give the row as another case, or without an account of its step."""
+    def changed(self, change: Callable[[Case], Case] | None, without: str, known: Known) -> Sample:
+        """Give the row as another case, or without an account of its step; what is known is of that case."""
         case = self.case if change is None else change(self.case)
-        return replace(self, case=case, known={}, without=without)
+        return replace(self, case=case, known=known, without=without)
 
 
 def samples(table: Path) -> list[Sample]:
     """Read the rows of a training table that can be predicted and have a measured step."""
     found: list[Sample] = []
-    shared: dict[object, dict[tuple[float, ...], float]] = {}
+    shared: dict[object, Known] = {}
     for line in read(table, COLUMNS, REQUIRED):
         row = configuration(line)
         try:

@@ -48,7 +48,7 @@ def test_step_time(steps: Report) -> None:
     within(steps.score(), n=977, median=0.055, p90=0.22, bias=0.03)
     within(steps.by("plan")["given"], n=885, median=0.055, p90=0.21, bias=0.03)
     within(steps.by("kind")["dense"], n=746, median=0.05, p90=0.20, bias=0.03)
-    within(steps.by("kind")["MoE"], n=107, median=0.09, p90=0.30, bias=0.05)
+    within(steps.by("kind")["MoE"], n=107, median=0.09, p90=0.31, bias=0.05)
     within(steps.by("kind")["LoRA"], n=124, median=0.085, p90=0.23, bias=0.06)
 
 
@@ -64,6 +64,7 @@ def test_step_time(steps: Report) -> None:
         ("simumax-b200", 27, 0.04, 0.09),
         ("internevo", 32, 0.03, 0.11),
         ("bigscience-a100", 67, 0.075, 0.18),
+        ("torchtitan", 19, 0.14, 0.28),
     ],
 )
 def test_step_time_by_source(steps: Report, group: str, n: int, median: float, p90: float) -> None:
@@ -76,10 +77,10 @@ def test_operators_alone() -> None:
 
 
 def test_peak_memory(steps: Report) -> None:
-    within(steps.score("peak_mem_gib"), n=94, median=0.09, p90=0.32, bias=0.06)
+    within(steps.score("peak_mem_gib"), n=94, median=0.08, p90=0.20, bias=0.04)
     assert steps.called_too_big is not None
     too_big, of = steps.called_too_big
-    assert too_big <= 0.07 * of
+    assert too_big <= 0.05 * of
 
 
 def test_collectives() -> None:

@@ -15,6 +15,7 @@ from sim.results.counted_rules import (
     LATENCIES,
     OF_ALL_JOBS,
     OF_JOBS,
+    OF_KINDS,
     OF_REPLICAS,
     PER_TASK,
     SQL,
@@ -66,6 +67,8 @@ def counted(record: Record, path: str) -> Counted | None:
         sql = f"select {expression} as value, count(*) as rows from {rows.table}"  # noqa: S608 - a table of ours; names of users are quoted
         return Counted(rule, f"{sql} where {where}" if where else sql)
     head, _, key = path.partition(".")
+    if head == "kinds" and (last := path.rpartition(".")[2]) in OF_KINDS:
+        return Counted(OF_KINDS[last])
     for kind, rules in (("services", ALONE), ("tools", TOOLS)):
         if head in _named(record, kind):
             known = rules.get(key) or rules.get(f"{key.partition('.')[0]}.*")

@@ -214,3 +214,9 @@ TOOLS = {
     "queue_s.*": "seconds of waiting for a place, summed / calls",
 }
 """Figures of a tool, likewise."""
+OF_KINDS = {
+    "allocated": "device-seconds of this kind that jobs held / device-seconds of this kind",
+    "cost_usd": "price of a device of this kind x its device-seconds, held or not",
+    "energy_j": "power of a device of this kind in what it does x time, summed, x the factors of node and building",
+}
+"""Figures of one kind of device among several."""

@@ -24,9 +24,10 @@ SCENARIOS = {
     "serving/two-tenants": ["workloads.0.requests.duration=10 s", "workloads.1.requests.arrivals.at_once=200"],
     "graphs/generate-check-synthesize": ["workloads.0.tasks.count=15"],
     "clusters/tenants": [],
+    "clusters/two-generations": [],
     "clusters/service-beside-jobs": ["workloads.0.requests.duration=20 s"],
 }
-LEAST = {"serving/two-tenants": 150, "graphs/generate-check-synthesize": 90}
+LEAST = {"clusters/two-generations": 35, "serving/two-tenants": 150, "graphs/generate-check-synthesize": 90}
 KEPT: list[TemporaryDirectory[str]] = []
 """Until the tests end."""
 

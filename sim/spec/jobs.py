@@ -70,8 +70,10 @@ class JobSpec(FrozenModel):
     """When it is submitted."""
     devices: PositiveCount
     """Devices that it asks for, all at once."""
-    runtime: Seconds
-    """How long it takes on them."""
+    runtime: Seconds | None = None
+    """How long it takes on them; or `until`."""
+    until: Seconds | None = Field(default=None, exclude_if=lambda given: given is None)
+    """When its owner gives the devices back, where nobody knew for how long it would need them: a notebook."""
     estimate: Seconds | None = None
     """How long its user says that it takes; the run time where none is given."""
     priority: Priority | None = None
@@ -88,6 +90,17 @@ class JobSpec(FrozenModel):
     """Kinds of device on which it runs, with its speed on each over that of its run time."""
     preemptible: bool = True
     """Whether it may be stopped for others."""
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if (self.runtime is None) == (self.until is None):
+            given = "" if self.runtime is None else f"runtime {self.runtime:g} s and until {self.until:g} s"
+            raise refusal("a job says how long it takes, or when it is given up: one of both", given, "runtime: 2 h")
+        if self.until is not None and self.until < self.at:
+            raise refusal("a job is given up after it is submitted", f"{self.until:g} s", f"until: {self.at:g} s")
+        if self.until is not None and self.estimate is not None:
+            raise refusal("nobody knows how long a job with until takes", "estimate", "leave out estimate")
+        return self
 
 
 def _is_empty(value: object) -> bool:

@@ -47,6 +47,8 @@ class Asked:
     chunk: int = 0
     flop: float = 0.0
     milli: int = 0
+    until_s: float | None = None
+    """When its owner gives it up, where nobody knows how long it takes."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class Gathered:
         ordered = sorted(self.asked, key=lambda job: job.arrival_s)
         jobs = [_job(number, each) for number, each in enumerate(ordered, 1)]
         flop = [each.flop for each in ordered] if any(each.flop for each in ordered) else ()
-        return Workload(jobs, [each.run_s for each in ordered], flop)
+        until_s = {row: each.until_s for row, each in enumerate(ordered) if each.until_s is not None}
+        return Workload(jobs, [each.run_s for each in ordered], flop, until_s)
 
 
 def gather(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, machine: Machine) -> Gathered:
@@ -96,7 +99,7 @@ def gather(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, 
                 where,
                 f"kinds: {{{', '.join(f'{kind}: {1 / (at + 1):.2g}' for at, kind in enumerate(machine.kinds))}}}",
             )
-        if spec.mfu is not None:
+        if spec.mfu is not None and job.until_s is None:
             job.flop = job.run_s * job.devices * machine.peak_flop_per_s(job.kinds) * spec.mfu
         if spec.estimates == "exact":
             job.estimate_s = job.run_s
@@ -138,11 +141,13 @@ def _listed(spec: JobsSpec, job: JobSpec, tenants: Mapping[str, TenantSpec]) -> 
     speed: Speed = RIGID
     if elastic is not None or job.kinds:
         speed = Scaling(job.devices, 0.0 if elastic is None else elastic.serial, job.kinds)
+    run_s = math.inf if job.runtime is None else job.runtime
     return Asked(
         arrival_s=spec.at + job.at,
         devices=job.devices,
-        run_s=job.runtime,
-        estimate_s=job.runtime if job.estimate is None else job.estimate,
+        run_s=run_s,
+        estimate_s=run_s if job.estimate is None else job.estimate,
+        until_s=None if job.until is None else spec.at + job.until,
         workload=spec.name,
         priority=priority_of(tenant, job.priority, spec.priority, tenants),
         tenant=tenant,

@@ -1,7 +1,8 @@
 """Property tests for scheduling policies, ours and yours: see docs/policies.md.
 
 `check_policy(MyPolicy)` plays a policy on many small scenarios and holds it to what every policy owes and to what it
-claims; a failure is shrunk to a small scenario and printed as a file that `sim run` plays.
+claims; a failure is shrunk to a small scenario and printed as a file that `sim run` plays. The strategies that it draws
+from are yours too: `scenarios()` for whole small scenarios, `clusters`, `jobs`, `arrivals`, `failures`, `topologies`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,22 @@ if TYPE_CHECKING:
     from sim.testing.case import Case, JobCase
     from sim.testing.check import PolicyFailure, check_policy
     from sim.testing.invariants import Violation, judge
+    from sim.testing.strategies import arrivals, clusters, failures, jobs, scenarios, topologies
 
-__all__ = ["Case", "JobCase", "PolicyFailure", "Violation", "check_policy", "judge"]
+__all__ = [
+    "Case",
+    "JobCase",
+    "PolicyFailure",
+    "Violation",
+    "arrivals",
+    "check_policy",
+    "clusters",
+    "failures",
+    "jobs",
+    "judge",
+    "scenarios",
+    "topologies",
+]
 
 _MODULES = {
     "Case": "case",
@@ -24,6 +39,12 @@ _MODULES = {
     "check_policy": "check",
     "Violation": "invariants",
     "judge": "invariants",
+    "arrivals": "strategies",
+    "clusters": "strategies",
+    "failures": "strategies",
+    "jobs": "strategies",
+    "scenarios": "strategies",
+    "topologies": "strategies",
 }
 
 

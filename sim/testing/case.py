@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ class JobCase:
     checkpoint_s: int | None = None
     restart_s: int = 0
     preemptible: bool = True
+    until_s: int | None = None
+    """When its owner gives it up, whether it has run or not; nobody knows how long it takes, and ``run_s`` is nothing.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,17 @@ class Case:
 
     @property
     def is_calm(self) -> bool:
-        """Tell whether nothing but the policy decides when jobs start: no failures, quotas, reservations or places."""
-        return not (self.failures_per_device_s or self.quotas or self.reservation or self.place)
+        """Tell whether nothing but the policy decides when jobs start.
+
+        No failures, quotas, reservations or places, and nobody gives devices back when he likes.
+        """
+        is_open = any(job.until_s is not None for job in self.jobs)
+        return not (self.failures_per_device_s or self.quotas or self.reservation or self.place or is_open)
 
     @property
     def is_rigid(self) -> bool:
         """Tell whether every job takes what it asks for, and restarts at once."""
-        return not any(job.most or job.restart_s for job in self.jobs)
+        return not any(job.most or job.restart_s or job.until_s is not None for job in self.jobs)
 
     @property
     def has_length(self) -> bool:
@@ -91,8 +99,12 @@ class Case:
 
     def workload(self, number: Callable[[int], int] = lambda place: place + 1, name: str = "") -> Workload:
         """Give the jobs as the engine takes them; ``number`` gives the number of each place in the order."""
-        jobs = [_job(number(place), job, name) for place, job in enumerate(self.ordered())]
-        return Workload(jobs, [float(job.run_s) for job in self.ordered()], [7.0 * job.run_s for job in self.ordered()])
+        ordered = self.ordered()
+        jobs = [_job(number(place), job, name) for place, job in enumerate(ordered)]
+        run_s = [math.inf if job.until_s is not None else float(job.run_s) for job in ordered]
+        flop = [0.0 if job.until_s is not None else 7.0 * job.run_s for job in ordered]
+        until_s = {place: float(job.until_s) for place, job in enumerate(ordered) if job.until_s is not None}
+        return Workload(jobs, run_s, flop, until_s)
 
     def play(
         self,
@@ -100,13 +112,14 @@ class Case:
         scheduler: type[Scheduler] = Scheduler,
         workload: Workload | None = None,
         watch: Callable[[str, float, Run], None] | None = None,
+        nodes: type[Places] = Places,
     ) -> ClusterRecording:
-        """Play the case to the end of the last job."""
+        """Play the case to the end of the last job; ``nodes`` says which of its nodes a job gets."""
         world = World(self.devices, self.seed, max_events=MAX_EVENTS)
         places = None
         if self.place:
             placed = PlacedPool(KIND, self.devices, self.node_devices, self.node_devices)
-            places = Places(ClusterMap([placed]), self.place)
+            places = nodes(ClusterMap([placed]), self.place)
         pools = (Pool(KIND, self.devices, self.node_devices, power_w=1.0),)
         engine = scheduler(world, pools, workload or self.workload(), policy, self.rules(), places)
         if watch is not None:
@@ -163,7 +176,7 @@ def _job(number: int, job: JobCase, name: str) -> Job:
         number=number,
         arrival_s=float(job.at_s),
         devices=job.devices,
-        estimate_s=float(job.run_s + job.over_s),
+        estimate_s=float(job.run_s + job.over_s) if job.until_s is None else math.inf,
         priority=job.priority,
         tenant=job.tenant,
         name=name and f"{name}{number}",
@@ -178,8 +191,9 @@ def _job(number: int, job: JobCase, name: str) -> Job:
 
 def _written(job: JobCase) -> dict[str, Any]:
     """Write a job with what it says beyond the defaults."""
-    found: dict[str, Any] = {"at": f"{job.at_s} s", "devices": job.devices, "runtime": f"{job.run_s} s"}
-    if job.over_s:
+    found: dict[str, Any] = {"at": f"{job.at_s} s", "devices": job.devices}
+    found |= {"runtime": f"{job.run_s} s"} if job.until_s is None else {"until": f"{job.until_s} s"}
+    if job.over_s and job.until_s is None:
         found["estimate"] = f"{job.run_s + job.over_s} s"
     if job.priority:
         found["priority"] = job.priority

@@ -14,20 +14,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.engine.cluster.contract import PolicyError
+from sim.engine.cluster.places import Places
 from sim.engine.cluster.scheduler import Scheduler
 from sim.engine.ledger import ConservationError
 from sim.errors import LimitError
-from sim.testing.log import Log, Watcher, log_of
+from sim.testing.log import Hold, Log, Watcher, log_of
 from sim.testing.promises import PROMISES, Trial
+from sim.testing.relabelled import Relabelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sim.engine.cluster.job import Workload
     from sim.engine.cluster.policy import Policy
     from sim.engine.cluster.recording import ClusterRecording
     from sim.testing.case import Case
 
 TOLERANCE = 1e-9
+BY_LABEL = ("", "first")
+"""Rules of placement that know no nodes, or choose among unlike ones by their numbers."""
+DETERMINISM, SAME_DEVICES = "determinism", "relabelling of devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +75,37 @@ def judge(
         return found
     again = _play(case, policy, scheduler)
     if again.holds != log.holds or again.ends != log.ends:
-        return [Violation("determinism", "two plays of the same scenario differ")]
+        return [Violation(DETERMINISM, "two plays of the same scenario differ")]
+    if case.place not in BY_LABEL and not case.failures_per_device_s:
+        # Which device fails is said by its label.
+        other = _play(case, policy, scheduler, nodes=Relabelled)
+        if (other.starts, other.ends) != (log.starts, log.ends):
+            return [Violation(SAME_DEVICES, _first_difference(log, other))]
     chosen = policy().claims if claims is None else frozenset(claims)
     trial = Trial(case, log, policy, lambda other, workload=None: _play(other, policy, scheduler, workload))
     return [Violation(name, text) for name in sorted(chosen) for text in PROMISES[name](trial)]
 
 
-def _play(case: Case, policy: Callable[[], Policy], scheduler: type[Scheduler], workload: object = None) -> Log:
+def _play(
+    case: Case,
+    policy: Callable[[], Policy],
+    scheduler: type[Scheduler],
+    workload: Workload | None = None,
+    nodes: type[Places] = Places,
+) -> Log:
     watcher = Watcher()
-    recording = case.play(policy(), scheduler, workload, watcher.note)  # type: ignore[arg-type]
-    return log_of(recording, watcher)
+    return log_of(case.play(policy(), scheduler, workload, watcher.note, nodes), watcher)
+
+
+def _first_difference(log: Log, other: Log) -> str:
+    """Say of the first job that differs when it starts and ends, where equal nodes have changed places."""
+    number = next(
+        number
+        for number in log.jobs
+        if (log.starts.get(number), log.ends.get(number)) != (other.starts.get(number), other.ends.get(number))
+    )
+    before, after = (f"{each.starts.get(number)} s to {each.ends.get(number)} s" for each in (log, other))
+    return f"job {number} runs from {before}; where equal nodes have changed places, from {after}"
 
 
 def _capacity(case: Case, log: Log) -> Iterator[str]:
@@ -149,9 +176,13 @@ def _every_job_ends(case: Case, log: Log) -> Iterator[str]:
             yield f"job {number} never ends"
             return
         own = sorted((hold for hold in log.holds if hold.number == number), key=lambda hold: (hold.begin_s, hold.end_s))
+        if job.is_open:
+            yield from _given_up(log, number, own)
+            if not own:
+                continue
         if own[0].begin_s < job.arrival_s:
             yield f"job {number} starts at {own[0].begin_s:g} s and arrives at {job.arrival_s:g} s"
-        if max(hold.end_s for hold in own) != log.ends[number]:
+        if max(hold.end_s for hold in own) != log.ends[number] and not job.is_open:
             yield f"job {number} ends at {log.ends[number]:g} s and holds devices until {own[-1].end_s:g} s"
         for before, after in pairwise(own):
             if after.begin_s < before.end_s:
@@ -162,6 +193,17 @@ def _every_job_ends(case: Case, log: Log) -> Iterator[str]:
             yield f"job {number} is in the log twice"
 
 
+def _given_up(log: Log, number: int, own: list[Hold]) -> Iterator[str]:
+    """Work of unknown length ends when its owner says so, and holds nothing after that."""
+    workload = log.recording.workload
+    row = next(row for row, job in enumerate(workload.jobs) if job.number == number)
+    until_s = max(workload.until_s[row], workload.jobs[row].arrival_s)
+    if log.ends[number] != until_s:
+        yield f"job {number} is given up at {until_s:g} s and ends at {log.ends[number]:g} s"
+    if own and max(hold.end_s for hold in own) > until_s:
+        yield f"job {number} is given up at {until_s:g} s and holds devices until {own[-1].end_s:g} s"
+
+
 def _work_is_done(case: Case, log: Log) -> Iterator[str]:
     """Each job gets its work, goes on from its last checkpoint, and loses what came after it."""
     del case
@@ -170,7 +212,7 @@ def _work_is_done(case: Case, log: Log) -> Iterator[str]:
     for row, position in enumerate(stretches.position.tolist()):
         rows[position].append(row)
     for position, job in enumerate(log.recording.workload.jobs):
-        if job.number not in log.ends:
+        if job.number not in log.ends or job.is_open:
             continue
         kept, lost_here, total = 0.0, 0.0, log.recording.workload.run_s[position]
         for row in rows[position]:
@@ -212,7 +254,7 @@ def _bounds(case: Case, log: Log) -> Iterator[str]:
     end_s = max(log.ends.values())
     work = 0.0
     for position, job in enumerate(log.recording.workload.jobs):
-        if job.number not in log.ends:
+        if job.number not in log.ends or job.is_open:
             continue
         run_s = log.recording.workload.run_s[position]
         fastest_s = run_s / job.speed.at(max(job.devices, job.most), "").rate
@@ -226,12 +268,28 @@ def _bounds(case: Case, log: Log) -> Iterator[str]:
 
 
 def _quotas(case: Case, log: Log) -> Iterator[str]:
-    """No tenant holds more than its quota, and nobody holds what is reserved for another."""
+    """No tenant holds more than its quota."""
     for tenant, quota in case.quotas:
         for time_s in log.instants:
             held = sum(hold.devices for hold in log.held_at(time_s) if log.jobs[hold.number].tenant == tenant)
             if held > quota:
                 yield f"tenant {tenant} holds {held} devices at {time_s:g} s, and its quota is {quota}"
+                return
+
+
+def _reservations(case: Case, log: Log) -> Iterator[str]:
+    """While devices are reserved for a tenant, the others together hold no more than the rest.
+
+    A job that is resized, or writes a checkpoint because it was stopped, may run beyond what its estimate said.
+    """
+    if case.reservation is None or case.grace_s or any(job.most for job in case.jobs):
+        return
+    tenant, devices, begin_s, end_s = case.reservation
+    for time_s in log.instants:
+        if begin_s <= time_s < end_s:
+            held = sum(hold.devices for hold in log.held_at(time_s) if log.jobs[hold.number].tenant != tenant)
+            if held > case.devices - devices:
+                yield f"{held} devices are held at {time_s:g} s beside {devices} reserved for {tenant}"
                 return
 
 
@@ -244,5 +302,8 @@ OWED: dict[str, Callable[[Case, Log], Iterator[str]]] = {
     "conserved books": _books,
     "lower bounds": _bounds,
     "quotas": _quotas,
+    "reservations": _reservations,
 }
 """What every policy owes, by name."""
+ALWAYS = (*OWED, DETERMINISM, SAME_DEVICES)
+"""Names of all that is held whatever a policy claims; the last two by playing again."""

@@ -53,7 +53,7 @@ class Log:
     starts: dict[int, float]
     """First start of each job that started."""
     ends: dict[int, float]
-    """End of each job that ended."""
+    """End of each job that ended, or was given up by its owner."""
 
     @property
     def instants(self) -> list[float]:

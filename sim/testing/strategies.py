@@ -33,15 +33,27 @@ def arrivals(draw: DrawFn, most: int = MOST_JOBS) -> list[int]:
 
 @st.composite
 def jobs(
-    draw: DrawFn, devices: int, at_s: int, *, elastic: bool = True, preemption: bool = True, exact: bool = False
+    draw: DrawFn,
+    devices: int,
+    at_s: int,
+    *,
+    elastic: bool = True,
+    preemption: bool = True,
+    exact: bool = False,
+    owned: bool = False,
+    shortest_s: int = 0,
 ) -> JobCase:
-    """Draw a job for a cluster of so many devices."""
+    """Draw a job for a cluster of so many devices; where ``owned``, some run until their owner gives them up."""
     width = draw(st.integers(1, devices))
     is_elastic = elastic and draw(st.booleans())
+    if owned and draw(st.integers(0, 4)) == 0:
+        until_s, urgency = at_s + draw(st.integers(0, LONGEST_S)), draw(st.integers(0, 2))
+        tenant, may_stop = draw(st.sampled_from(("a", "b"))), draw(st.booleans())
+        return JobCase(at_s, width, 0, priority=urgency, tenant=tenant, preemptible=may_stop, until_s=until_s)
     return JobCase(
         at_s=at_s,
         devices=width,
-        run_s=draw(st.one_of(st.integers(0, 3), st.integers(0, LONGEST_S))),
+        run_s=draw(st.one_of(st.integers(shortest_s, 3), st.integers(shortest_s, LONGEST_S))),
         over_s=0 if exact else draw(st.one_of(st.just(0), st.integers(0, 4))),
         priority=draw(st.integers(0, 2)),
         tenant=draw(st.sampled_from(("a", "b"))),
@@ -86,8 +98,21 @@ def scenarios(draw: DrawFn, *, calm: bool = False) -> Case:
     devices, node, place = (draw(st.integers(1, MOST_DEVICES)), 1, "") if calm else draw(clusters())
     preemption = draw(st.booleans())
     exact = draw(st.booleans())
+    # Promises about time say nothing where any job takes none.
+    shortest_s = draw(st.sampled_from((1, 1, 0)))
     drawn = tuple(
-        draw(jobs(devices, at_s, elastic=not calm, preemption=preemption, exact=exact)) for at_s in draw(arrivals())
+        draw(
+            jobs(
+                devices,
+                at_s,
+                elastic=not calm,
+                preemption=preemption,
+                exact=exact,
+                owned=not calm,
+                shortest_s=shortest_s,
+            )
+        )
+        for at_s in draw(arrivals())
     )
     if calm:
         return Case(devices, drawn)

@@ -1,7 +1,7 @@
 """The serving engine again, one iteration at a time and one block at a time: slow, plain, and the oracle of the other.
 
-Of sim/engine/serving it shares Request, and the draws and the cost of drafting. Every sequence keeps its own counts,
-every block is an object, and an iteration looks at all of them.
+Of sim/engine/serving it shares Request, the draws and the cost of drafting, and the routers that draw or remember.
+Every sequence keeps its own counts, every block is an object, and an iteration looks at all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sim.engine.serving.contents import each
 from sim.engine.serving.drafting import DraftedCost
 from sim.engine.serving.options import ServiceOptions
 from sim.engine.serving.request import Request
+from sim.engine.serving.router import make_router
 from sim.engine.serving.speculative_batch import draw_gains
 from tests.helpers.serving import HandPlan
 
@@ -412,15 +413,20 @@ class NaiveService:
     """Replicas behind a router, one event after the other: deadlines, then arrivals, then ends of iterations."""
 
     def __init__(self, plan: HandPlan, options: ServiceOptions) -> None:
-        self.router = options.router
+        self.options = options
+        self.router = make_router(options.router, Streams(0), "service")
         shared: list[Task] = []
         self.units = [
-            NaiveReplica(plan, options, shared if self.router == "shared-queue" else [], place)
+            NaiveReplica(plan, options, shared if self.router is None else [], place)
             for place in range(options.replicas)
         ]
         self.tasks: list[Task] = []
         self.outstanding = [0] * options.replicas
         self.deadlines: list[tuple[float, Task]] = []
+        self.of_tenant = dict.fromkeys(options.tenant_limits, 0)
+        self.held_back: dict[str, list[Task]] = {tenant: [] for tenant in options.tenant_limits}
+        self.tied = False
+        """Two replicas ended an iteration at the same instant."""
 
     def serve(self, requests: list[Request]) -> None:
         """Serve requests in the order given, which is that of their arrivals."""
@@ -433,10 +439,15 @@ class NaiveService:
             self.expire(now_s)
             while arrivals and arrivals[0].arrival_s == now_s:
                 self.arrive(arrivals.pop(0), now_s)
+            # Which of two goes first, if both end an iteration at once, is nobody's rule.
+            self.tied |= sum(abs(unit.end_s - now_s) < 1e-9 for unit in self.units) > 1
             for unit in self.units:
                 if unit.end_s == now_s:
-                    for task in unit.finish_iteration():
+                    finished = unit.finish_iteration()
+                    for task in finished:
                         self.outstanding[task.replica] -= 1
+                    for task in finished:
+                        self.let_next(task.request.tenant, now_s)
                     unit.start(now_s)
             for unit in self.units:
                 if unit.end_s == math.inf and (unit.waiting or unit.running):
@@ -447,13 +458,43 @@ class NaiveService:
         self.tasks.append(task)
         if request.time_out_s is not None:
             self.deadlines.append((now_s + request.time_out_s, task))
-        if self.router == "round-robin":
-            place = task.order % len(self.units)
-        else:
-            place = self.outstanding.index(min(self.outstanding))
+        limit = self.options.tenant_limits.get(request.tenant)
+        if limit is not None:
+            self.of_tenant[request.tenant] += 1
+            if self.of_tenant[request.tenant] > limit:
+                self.held_back[request.tenant].append(task)
+                return
+        self.put(task, now_s)
+
+    def put(self, task: Task, now_s: float) -> None:
+        """Give a task to a replica, or turn it away where too many wait."""
+        place = self.choose(task)
+        unit, most = self.units[place], self.options.max_queue
+        beside = [unit] if self.router is not None else self.units
+        room = sum(each.plan.max_sequences - len(each.running) for each in beside)
+        if most is not None and len(unit.waiting) - room >= most:
+            task.status, task.finish_s = "rejected", now_s
+            self.let_next(task.request.tenant, now_s)
+            return
         task.replica = place
         self.outstanding[place] += 1
-        self.units[place].wait(task)
+        unit.wait(task)
+
+    def choose(self, task: Task) -> int:
+        """Choose by the loads; what draws or remembers does so in the router that is tested."""
+        if self.options.router == "round-robin":
+            return task.order % len(self.units)
+        if self.router is None or self.options.router == "least-outstanding":
+            return self.outstanding.index(min(self.outstanding))
+        return self.router.choose(task.request, self.outstanding) if len(self.units) > 1 else 0
+
+    def let_next(self, tenant: str, now_s: float) -> None:
+        """Let a request through that was held back, where one of its tenant has gone."""
+        if tenant in self.of_tenant:
+            self.of_tenant[tenant] -= 1
+            held = self.held_back[tenant]
+            if held and self.of_tenant[tenant] - len(held) < self.options.tenant_limits[tenant]:
+                self.put(held.pop(0), now_s)
 
     def expire(self, now_s: float) -> None:
         for when, task in [entry for entry in self.deadlines if entry[0] == now_s]:

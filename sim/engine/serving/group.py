@@ -144,6 +144,11 @@ class Group:
         assert self._shared is not None
         return self._shared
 
+    def _tell(self) -> None:
+        """Let every replica look at the head of the shared queue: it is another."""
+        if self.shared:
+            self.notify_all(self.shared[0])
+
     def notify_all(self, sequence: Sequence) -> None:
         """Let every replica look at a sequence that has come to the shared queue."""
         for replica, state in zip(self.replicas, self._states, strict=True):
@@ -243,6 +248,7 @@ class Group:
             offload=options.offload,
             drafted=options.speculation.tokens if options.speculation else 0,
             draw=self._draw,
+            tell=None if self._shared is None else self._tell,
         )
         replica = Replica(self.world, self._cost, scheduler, self.meter, self._take_back, place)
         self.replicas.append(replica)

@@ -38,7 +38,7 @@ class Scheduler:
         "_open", "_taken", "admission", "alone", "batch", "block_move_s", "block_size", "by_priority", "cache",
         "careful", "chunked", "chunks", "decodes", "drafted", "epoch", "gaps", "host_blocks", "late", "max_sequences",
         "moved_s", "partial", "place", "pool", "preemptions", "prefill_first", "prefill_only", "prefill_pairs",
-        "prefill_tokens", "static", "swaps", "token_budget", "unusual", "waiting", "watermark", "width",
+        "prefill_tokens", "static", "swaps", "tell", "token_budget", "unusual", "waiting", "watermark", "width",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,7 @@ class Scheduler:
         offload: Offload | None = None,
         drafted: int = 0,
         draw: Callable[[Sequence, int], NDArray[np.int64]] | None = None,
+        tell: Callable[[], None] | None = None,
     ) -> None:
         """Begin empty.
 
@@ -64,9 +65,10 @@ class Scheduler:
             offload: host memory for what the devices give up.
             drafted: tokens of each sequence that an iteration drafts.
             draw: gives the next tokens per iteration of a sequence, where they are drafted.
+            tell: tells those who share the queue that another stands at its head.
         """
         rules = plan.rules
-        self.place, self.waiting = place, waiting
+        self.place, self.waiting, self.tell = place, waiting, tell
         self.block_size, self.token_budget, self.max_sequences = plan.block_size, plan.token_budget, plan.max_sequences
         block_bytes = plan.block_size * plan.kv_bytes_per_token
         self.host_blocks = int(offload.bytes / block_bytes) if offload else 0
@@ -323,7 +325,6 @@ class Scheduler:
                     blocks, wanted = self._careful(sequence, blocks, found)
                 if wanted > pool.free:
                     break
-                waiting.pop()
                 self._start(sequence, found, hosted, blocks, tokens)
                 self._open -= 1
             budget -= tokens
@@ -389,7 +390,10 @@ class Scheduler:
         return True
 
     def _start(self, sequence: Sequence, found: int, hosted: int, blocks: int, tokens: int) -> None:
-        """Give an admitted sequence its blocks, cached, from the host and new ones, and compute its first tokens."""
+        """Give the next sequence its blocks, cached, from the host and new ones, and compute its first tokens."""
+        self.waiting.pop()
+        if self.tell is not None:
+            self.tell()
         if found and self.cache is not None:
             sequence.held = self.cache.hold(sequence.contents, found)
             sequence.named = found
@@ -453,6 +457,8 @@ class Scheduler:
         self.preemptions += 1
         self.alone = self.unusual = True
         self.waiting.push_back(sequence)
+        if self.tell is not None:
+            self.tell()
 
     def forget(self, sequence: Sequence) -> None:
         """Drop what a sequence that was waiting left in host memory."""

@@ -25,6 +25,13 @@ PARTS = 4
 """Parts by which the runner-up loses that text shows, the largest first."""
 GIB = 2**30
 LAYOUT = "Layout"
+STEP_OPTIONS = ("sequence", "batch", "documents", "capacity", "profile", "fabric", "node")
+"""Options that say what a step does and on what."""
+LAYOUT_OPTIONS = (
+    "tp", "pp", "virtual_stages", "cp", "dp", "ep", "micro_batch", "schedule", "recompute", "zero_stage",
+    "sequence_parallel", "etp", "shard", "cp_exchange", "stages", "first_stage_layers", "last_stage_layers",
+)  # fmt: skip
+"""Options that fix a part of the layout."""
 
 
 def _option(text: str, panel: str = "Step") -> object:
@@ -37,6 +44,8 @@ def plan(
     sequence: Annotated[str | None, _option("Tokens of one sequence.")] = None,
     batch: Annotated[str | None, _option("Tokens of one optimizer step: 16.8e6.")] = None,
     precision: Annotated[str | None, _option("Recipe, several as bf16,fp8, or any.")] = None,
+    documents: Annotated[str | None, _option("Documents that sequences are packed from: 600 tokens.")] = None,
+    capacity: Annotated[str | None, _option("Tokens of an expert over the mean; more drop: 1.25.")] = None,
     profile: Annotated[str | None, _option("Software profile of the catalogue.")] = None,
     fabric: Annotated[str | None, _option("Network between scale-up domains.")] = None,
     node: Annotated[str | None, _option("Node that holds the accelerators.")] = None,
@@ -54,6 +63,12 @@ def plan(
     recompute: Annotated[str | None, _option("Only none, selective or full.", LAYOUT)] = None,
     zero_stage: Annotated[int | None, _option("Only this ZeRO stage, 0 to 3.", LAYOUT)] = None,
     sequence_parallel: Annotated[bool | None, _option("Only with, or only without it.", LAYOUT)] = None,
+    etp: Annotated[int | None, _option("Devices that share each expert (1).", LAYOUT)] = None,
+    shard: Annotated[int | None, _option("Replicas that ZeRO splits over: hybrid sharding.", LAYOUT)] = None,
+    cp_exchange: Annotated[str | None, _option("Keys and values by ring or all-gather.", LAYOUT)] = None,
+    stages: Annotated[str | None, _option("Layers on stages: mean, even or balanced.", LAYOUT)] = None,
+    first_stage_layers: Annotated[int | None, _option("Layers of the first stage.", LAYOUT)] = None,
+    last_stage_layers: Annotated[int | None, _option("Layers of the last stage.", LAYOUT)] = None,
     beside: Annotated[
         str | None, _option("Rank this layout among all: tp=8,pp=16,dp=128; what it leaves open is searched.", LAYOUT)
     ] = None,
@@ -65,30 +80,12 @@ def plan(
 
     Each is timed and weighed; nothing is simulated. Without options every degree is searched.
     """
+    given = locals()
     from sim.plan.survey import plan as survey_all
 
     several = precisions(precision)
-    options = {
-        "sequence": sequence,
-        "batch": batch,
-        "precision": None if several else precision,
-        "profile": profile,
-        "fabric": fabric,
-        "node": node,
-    }
-    wish = {
-        "tp": tp,
-        "pp": pp,
-        "virtual_stages": virtual_stages,
-        "cp": cp,
-        "dp": dp,
-        "ep": ep,
-        "micro_batch": micro_batch,
-        "schedule": schedule,
-        "recompute": recompute,
-        "zero_stage": zero_stage,
-        "sequence_parallel": sequence_parallel,
-    }
+    options = {name: given[name] for name in STEP_OPTIONS} | {"precision": None if several else precision}
+    wish = {name: given[name] for name in LAYOUT_OPTIONS}
     cluster, training = asked(model, on, options, changes or [])
     compared = None if beside is None else layout_of(beside, "--beside")
     planned = survey_all(cluster, with_layout(training, wish), top, several, compared, share_of(fill))
@@ -257,6 +254,10 @@ def _json(planned: Planned) -> dict[str, Any]:
         ],
         "next": _next(planned),
     }
+    if work.attended is not None:
+        answer["attended_tokens"] = work.attended
+    if work.capacity is not None:
+        answer["capacity"] = {"factor": work.capacity.factor, "dropped": work.capacity.dropped}
     if planned.left_out:
         answer["left_out"] = [{"precision": name, "reason": reason} for name, reason in planned.left_out.items()]
     if survey.usual is not None:
@@ -300,6 +301,14 @@ def _draw(planned: Planned) -> None:
         f"a step at best (MFU {planned.utilization(survey.best, 0):.1%})."
     )
     output.write(output.styled(output.wrapped(head, ""), output.CYAN))
+    limits = []
+    if work.attended is not None:
+        limits.append(f"Documents are packed: a token is in one of {work.attended:,.0f} tokens on average.")
+    if work.capacity is not None:
+        share, factor = work.capacity.dropped, work.capacity.factor
+        limits.append(f"Experts take at most {factor:g} times the mean: {share:.1%} of the visits drop.")
+    if limits:
+        output.write(output.wrapped(" ".join(limits), ""))
     counts = f"{survey.legal:,} layouts are legal, {survey.fitting:,} of them fit into {show(memory_bytes, 'byte')}."
     output.write(output.styled(output.wrapped(counts, ""), output.DIM))
     output.write("")

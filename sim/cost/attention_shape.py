@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sim.spec.model import ModelShape
 
 
-def spans(model: ModelShape, sequence: int) -> tuple[tuple[float, float], ...]:
+def spans(model: ModelShape, sequence: float) -> tuple[tuple[float, float], ...]:
     """Give the kinds of attention: the share of the layers, and the span.
 
     A span is the length of the causal sequence in which a token looks back on as many others on average: attention

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.experts import routed_weights
 from sim.cost.memory import GRADIENTS_SPLIT, OPTIMIZER_SPLIT, WEIGHTS_SPLIT, stage_parameters
 from sim.cost.roofline import memory_bound_s
-from sim.cost.stages import most_layers
+from sim.cost.stages import stage_layers
 from sim.cost.transformer import adapter_weights, layer_weights
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ class _Held:
     layer: Numbers
     """Those of one layer."""
     replicas: Counts
+    shards: Counts
+    """Devices of them that ZeRO splits over."""
     group: Group
+    """Where those are."""
+    copies: Group | None
+    """Where the copies of a shard are, under hybrid sharding."""
 
 
 def data_parallel(
@@ -41,7 +46,8 @@ def data_parallel(
 
     ZeRO 0 and 1 reduce once a step; ZeRO 2, which keeps no whole gradients, with every micro-batch; ZeRO 3 also
     gathers the weights layer by layer in both passes of every micro-batch. Experts have fewer replicas than the rest,
-    and are exchanged after it.
+    and are exchanged after it. Under hybrid sharding all of this stays within a group of replicas, and what each has
+    reduced is summed over the copies of the group, once a step.
 
     Args:
         work: model, precision recipe, sequence length and global batch.
@@ -52,32 +58,35 @@ def data_parallel(
         forward_share: share of the forward pass in it.
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), section 7; Zhao et al. 2023 (arXiv:2304.11277), section 3.
-    Valid for: ZeRO 0 to 3 over all replicas.
+    Valid for: ZeRO 0 to 3 over all replicas, or over groups of them; replicas near one another form a group.
     """
     recipe, zero = work.recipe, layouts.zero_stage
-    layers = most_layers(work.model.layers, layouts.pipeline_parallel, layouts.virtual_stages)
+    layers = np.asarray(stage_layers(work.model, layouts, work.sequence).most)
     whole = _held(work, machine, layouts, layers)
-    held = whole if not recipe.adapter_rank else [_adapters(work, layouts, layers, whole[0].group)]
+    held = whole if not recipe.adapter_rank else [_adapters(work, layouts, layers, whole[0])]
     second = np.where(zero >= OPTIMIZER_SPLIT, recipe.gathered_bytes, recipe.gradient_bytes)
     scatter_s = _at_once_s("reduce_scatter", held, recipe.gradient_bytes, machine)
+    copies_s = _among_copies_s(held, recipe.gradient_bytes, machine) if layouts.common.shard else 0.0
     gather_s = _at_once_s("all_gather", held, second, machine)
     share = software.data_parallel_overlap
     # Only the last micro-batch's backward and the first one's forward run beside these transfers.
-    exposed_s = (scatter_s + gather_s) - np.minimum(share * (scatter_s + gather_s), slowest_s)
+    moved_s = scatter_s + gather_s + copies_s
+    exposed_s = moved_s - np.minimum(share * moved_s, slowest_s)
     if (zero >= GRADIENTS_SPLIT).any():
         micro_batches = work.global_batch / (layouts.data_parallel * layouts.micro_batch)
         forward_s = slowest_s * forward_share
         backward_s = slowest_s - forward_s
-        gathered_once_s = _beyond(gather_s, share, forward_s)
+        once_s = _beyond(copies_s, share, backward_s)
+        gathered_once_s = _beyond(gather_s, share, forward_s) + once_s
         stage2_s = micro_batches * _beyond(scatter_s, share, backward_s) + gathered_once_s
         exposed_s = np.where(zero == GRADIENTS_SPLIT, stage2_s, exposed_s)
     if (zero == WEIGHTS_SPLIT).any():
         scatter_s = _by_layer_s("reduce_scatter", held, layers, recipe.gradient_bytes, machine)
         gather_s = _by_layer_s("all_gather", whole, layers, recipe.sent_weight_bytes, machine)
         stage3_s = _beyond(gather_s, share, forward_s) + _beyond(gather_s + scatter_s, share, backward_s)
-        exposed_s = np.where(zero == WEIGHTS_SPLIT, micro_batches * stage3_s, exposed_s)
+        exposed_s = np.where(zero == WEIGHTS_SPLIT, micro_batches * stage3_s + once_s, exposed_s)
     moved = 2 * recipe.optimizer_bytes + 3 * recipe.gradient_bytes + recipe.weight_bytes
-    updated = sum(part.parameters / np.where(zero >= OPTIMIZER_SPLIT, part.replicas, 1) for part in held)
+    updated = sum(part.parameters / np.where(zero >= OPTIMIZER_SPLIT, part.shards, 1) for part in held)
     # Narrow operands of the new weights are made once a step.
     cast = 0.0 if recipe.adapter_rank else recipe.cast_bytes * sum(part.parameters for part in held)
     optimizer_s = memory_bound_s(updated * moved + cast, machine.bandwidth_bytes_per_s, machine.vector_efficiency)
@@ -89,19 +98,39 @@ def _held(work: Work, machine: Machine, layouts: Layouts, layers: Floats) -> lis
     """Give what all layers share out over the replicas, and apart from it the experts."""
     model, tensor = work.model, layouts.tensor_parallel
     parameters = stage_parameters(model, layouts, layers, layers)[0]
-    group = place_group(layouts.replicas, tensor, machine.domain_devices, machine.pod_devices)
-    held = [_Held(parameters, layer_weights(model, tensor), layouts.replicas, group)]
+    held = [_shared_out(machine, layouts, parameters, layer_weights(model, tensor), layouts.replicas, tensor)]
     if model.experts is not None:
         experts, replicas = routed_weights(model, layouts.expert_devices), layouts.expert_replicas
-        group = place_group(replicas, layouts.expert_devices, machine.domain_devices, machine.pod_devices)
-        held.append(_Held(np.asarray(layers * experts), experts, replicas, group))
+        of_experts = np.asarray(layers * experts)
+        held.append(_shared_out(machine, layouts, of_experts, experts, replicas, layouts.expert_devices))
     return held
 
 
-def _adapters(work: Work, layouts: Layouts, layers: Floats, group: Group) -> _Held:
+def _shared_out(
+    machine: Machine, layouts: Layouts, parameters: Floats, layer: Numbers, replicas: Counts, apart: Counts
+) -> _Held:
+    """Place replicas that are so many devices apart: the nearest share a copy, the copies lie beyond one another."""
+    domain, pod = machine.domain_devices, machine.pod_devices
+    if not layouts.common.shard:
+        return _Held(parameters, layer, replicas, replicas, place_group(replicas, apart, domain, pod), None)
+    shards = replicas / layouts.copies
+    copies = place_group(layouts.copies, apart * shards, domain, pod)
+    return _Held(parameters, layer, replicas, shards, place_group(shards, apart, domain, pod), copies)
+
+
+def _adapters(work: Work, layouts: Layouts, layers: Floats, whole: _Held) -> _Held:
     """Give the adapters of a stage, which alone are trained."""
     layer = adapter_weights(work.model, work.recipe.adapter_rank, layouts.tensor_parallel)
-    return _Held(np.asarray(layers * layer), layer, layouts.replicas, group)
+    return replace(whole, parameters=np.asarray(layers * layer), layer=layer)
+
+
+def _among_copies_s(held: list[_Held], element_bytes: float, machine: Machine) -> Numbers:
+    """Time the sum of each shard's gradients over its copies (Zhao et al. 2023, section 3.2.2)."""
+    return sum(
+        hierarchical_s("all_reduce", part.parameters / part.shards * element_bytes, part.copies, machine.fabric)
+        for part in held
+        if part.copies is not None
+    )
 
 
 def _beyond(transfer_s: Numbers, share: float, compute_s: Floats) -> Floats:

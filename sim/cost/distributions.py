@@ -39,6 +39,35 @@ def mean(distribution: Distribution) -> float:
     return math.fsum(values) / len(values)
 
 
+DRAWS = 4096
+"""Quantiles that stand for a distribution of lengths, one in the middle of each equal share."""
+
+
+def attended_length(lengths: Distribution, sequence: int) -> float:
+    """Give the length of the piece of a document that a token is in, on average over tokens: E[l^2] / E[l].
+
+    Documents are packed into sequences without room between them, and do not attend to one another; one longer than
+    a sequence is cut into whole sequences and a rest. In a causal document of l tokens there are l^2 / 2 pairs, so
+    attention costs what it costs in sequences of this length.
+
+    Args:
+        lengths: tokens of a document.
+        sequence: tokens of a packed sequence.
+
+    Source: length-biased mean; Krell et al. 2021 (arXiv:2107.02027) for packing without cross-contamination.
+    Valid for: documents that fill their sequences (none is cut at the end of a sequence that it does not fill).
+
+    >>> from sim.spec.distribution import fixed
+    >>> attended_length(fixed(512.0, "token"), 4096), attended_length(fixed(6144.0, "token"), 4096)
+    (512.0, 3413.3333333333335)
+    """
+    draw = quantile_function(lengths)
+    shares = [0.5] if lengths.is_fixed else [(at + 0.5) / DRAWS for at in range(DRAWS)]
+    drawn = [max(draw(share), 1.0) for share in shares]
+    squares = math.fsum((length // sequence) * float(sequence) ** 2 + (length % sequence) ** 2 for length in drawn)
+    return squares / math.fsum(drawn)
+
+
 def quantile_function(distribution: Distribution) -> Callable[[float], float]:
     """Give `quantile` of one distribution as a fast function of the share.
 

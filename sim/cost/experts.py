@@ -1,7 +1,7 @@
 """Layers with experts: their products, weights and memory traffic; exact counts, no times.
 
-An expert is never split: ``ep`` devices of the tensor x context x data-parallel group hold count / ep experts each, and
-every device sends each of its tokens to the experts that it is routed to (expert tensor parallel 1, "folding").
+Out of the tensor x context x data-parallel devices ``ep`` groups of ``etp`` hold count / ep experts each ("folding");
+the devices of a group share each expert's inner width, and gather one another's tokens (expert tensor parallel).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def expert_share(model: ModelShape) -> float:
     return 0.0 if model.experts is None else model.expert_layers / model.layers
 
 
-def expert_gemms(model: ModelShape) -> tuple[Gemm, ...]:
-    """List the products of one routed expert; none for a dense model.
+def expert_gemms(model: ModelShape, shared_by: int = 1) -> tuple[Gemm, ...]:
+    """List the products of one routed expert, whose inner width so many devices share; none for a dense model.
 
     Source: Fedus et al. 2021 (arXiv:2101.03961), section 2: an expert is a feed-forward layer.
     """
     experts = model.experts
     if experts is None:
         return ()
-    share, width = expert_share(model), (2 if model.gated else 1) * experts.ffn_hidden
+    share, inner = expert_share(model), experts.ffn_hidden // shared_by
     outer = routed_width(model)
     return (
-        Gemm("expert in", width, outer, share),
-        Gemm("expert out", outer, experts.ffn_hidden, share),
+        Gemm("expert in", (2 if model.gated else 1) * inner, outer, share),
+        Gemm("expert out", outer, inner, share),
     )
 
 
@@ -105,7 +105,7 @@ def expert_vector_elements(model: ModelShape, element_bytes: float = 2.0) -> flo
     return expert_share(model) * (moved + experts.count * ROUTER_BYTES_PER_EXPERT / element_bytes)
 
 
-def kept_elements(model: ModelShape) -> tuple[float, float]:
+def kept_elements(model: ModelShape, expert_tensor: int = 1) -> tuple[float, float]:
     """Count what expert layers keep of a token for the backward pass, on average over all layers.
 
     Returns:
@@ -119,5 +119,7 @@ def kept_elements(model: ModelShape) -> tuple[float, float]:
         return 0.0, 0.0
     inner = experts.top_k * experts.ffn_hidden + experts.shared * (experts.shared_ffn_hidden or experts.ffn_hidden)
     share = expert_share(model)
-    whole = (3 if model.gated else 2) * inner + experts.top_k * routed_width(model) + 2.0 * experts.count
+    whole = (
+        (3 if model.gated else 2) * inner + experts.top_k * routed_width(model) * expert_tensor + 2.0 * experts.count
+    )
     return share * whole, share * inner

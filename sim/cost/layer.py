@@ -112,7 +112,10 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     tokens = micro_batch * float(work.sequence) / context
     forward_s, backward_s, weight_gradient_s = _products_s(work, machine, tensor, tokens)
     experts = routed_s(work, machine, software, layouts, tokens / tensor)
-    attention_s = software.attention_slowdown * _attention_s(work, machine, software, tensor, context, micro_batch)
+    gathers = (layouts.common.context_exchange or software.context_exchange) == "all-gather"
+    attention_s = software.attention_slowdown * _attention_s(
+        work, machine, software, tensor, context, micro_batch, gathers=gathers
+    )
     vector_s = memory_bound_s(
         tokens * vector_bytes_per_token(model, tensor, sequence_parallel),
         machine.bandwidth_bytes_per_s,
@@ -143,7 +146,7 @@ def _layer_times(work: Work, machine: Machine, software: Software, layouts: Layo
     backward_s = slowdown * (backward_s + mixing_backward_s + vector_backward_s + experts.backward_s)
     weight_gradient_s = slowdown * (weight_gradient_s + experts.weight_gradient_s)
     context_forward_s, context_backward_s = _context_s(
-        work, machine, tensor, context, tokens, slowdown * attention_s, ratio
+        work, machine, tensor, context, tokens, slowdown * attention_s, ratio, gathers=gathers
     )
     launch_s = kernels_per_layer(model, fused=software.memory.flash_attention) * software.launch_s
     # The block that mixes tokens is joined over the group, and so is a feed-forward that the group shares.
@@ -215,12 +218,20 @@ def _extra_traffic_s(work: Work, machine: Machine, tensor: Counts, tokens: Float
 
 
 def _attention_s(
-    work: Work, machine: Machine, software: Software, tensor: Counts, context: Counts, micro_batch: Counts
+    work: Work,
+    machine: Machine,
+    software: Software,
+    tensor: Counts,
+    context: Counts,
+    micro_batch: Counts,
+    *,
+    gathers: bool,
 ) -> Numbers:
     """Time attention forward on one device; an unfused kernel also moves the score matrix several times.
 
     Context parallelism makes one call for each step of its ring, on 1/cp of the queries and of the keys; over the
-    steps half of the scores are masked, as in a single causal call (Liu et al. 2023, arXiv:2310.01889).
+    steps half of the scores are masked, as in a single causal call (Liu et al. 2023, arXiv:2310.01889). Where keys and
+    values are gathered first, it is one call: 1/cp of the rows of a whole sequence (Llama 3, section 3.3.2).
     """
     model, width = work.model, score_width(work.model)
     heads, shared = model.heads / tensor, key_value_heads(model, tensor)
@@ -231,8 +242,10 @@ def _attention_s(
         return products_s + memory_bound_s(moved, machine.bandwidth_bytes_per_s, machine.vector_efficiency)
     peak, bandwidth = machine.wide_peak_flop_per_s, machine.bandwidth_bytes_per_s
     attention_s: Numbers = 0.0
-    for share, span in spans(model, work.sequence):
+    for share, span in spans(model, work.span):
         block, calls, batch = work.sequence / context, context, micro_batch
+        if gathers:
+            block, calls, batch = work.sequence * np.ones_like(block), np.ones_like(context), micro_batch / context
         if span < work.sequence:
             # A band is as much work as these causal sequences, with rows of tiles as long as those of the band.
             block, calls = np.minimum(span, block), np.ones_like(context)
@@ -252,12 +265,20 @@ def _attention_s(
 
 
 def _context_s(
-    work: Work, machine: Machine, tensor: Counts, context: Counts, tokens: Floats, attention_s: Numbers, ratio: float
+    work: Work,
+    machine: Machine,
+    tensor: Counts,
+    context: Counts,
+    tokens: Floats,
+    attention_s: Numbers,
+    ratio: float,
+    *,
+    gathers: bool,
 ) -> tuple[Floats, Floats]:
     """Time the ring of keys and values (forward), and of them and their gradients (backward), beyond attention.
 
     Each step of the ring runs beside the attention of the block before it (Liu et al. 2023, arXiv:2310.01889), so
-    only what is longer than attention is exposed.
+    only what is longer than attention is exposed. An all-gather comes before attention, and none of it hides.
     """
     if (context == 1).all():
         return np.zeros(len(context)), np.zeros(len(context))
@@ -267,7 +288,7 @@ def _context_s(
     gather_s = hierarchical_s("all_gather", gathered, group, machine.fabric)
     scatter_s = hierarchical_s("reduce_scatter", gathered, group, machine.fabric)
     share = softmax_share(work.model)
-    hidden_s = attention_s * (1 - 1 / context)
+    hidden_s = 0.0 if gathers else attention_s * (1 - 1 / context)
     forward_s = np.maximum(share * gather_s - hidden_s, 0.0)
     backward_s = np.maximum(share * (gather_s + scatter_s) - ratio * hidden_s, 0.0)
     if state_share(work.model):

@@ -81,3 +81,5 @@ class Software:
     step_host_s: float
     """Host time once a step: data loading, logging, gradient norm, learning rate."""
     memory: MemoryRules
+    context_exchange: str = "ring"
+    """How context-parallel devices come by the keys and values of the others: ring or all-gather."""

@@ -13,7 +13,7 @@ from sim.cost.experts import kept_elements, routed_weights
 from sim.cost.layout import RECOMPUTE, Counts, Layouts
 from sim.cost.recurrent import dense_share, feed_forward_share, softmax_share, state_kept_elements
 from sim.cost.schedules import DUAL_PIPE, ZERO_BUBBLE_V, chunks_in_flight, copies
-from sim.cost.stages import last_stage_layers, most_layers
+from sim.cost.stages import stage_layers
 from sim.cost.transformer import blocks_per_layer, layer_weights
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def per_device(
     Valid for: transformers; every layer weighs as the mean one does.
     """
     tensor, stages, virtual = layouts.tensor_parallel, layouts.pipeline_parallel, layouts.virtual_stages
-    most = most_layers(model.layers, stages, virtual)
-    least = last_stage_layers(model.layers, stages, virtual)
+    held = stage_layers(model, layouts, sequence)
+    most, least = held.most, held.last
     in_first, in_last = stage_parameters(model, layouts, most, least)
     experts = routed_weights(model, layouts.expert_devices)
 
@@ -203,7 +203,9 @@ def activation_bytes_per_token(
     if recipe.adapter_rank:  # nothing is kept of what only frozen weights read, so there is less to save
         dense, width = 0.0 * dense, width / 2
     norms = blocks_per_layer(model)
-    cheap = element * (narrow * norms * width + (narrow * dense + kept_elements(model)[1]) / tensor)
+    cheap = element * (
+        narrow * norms * width + (narrow * dense + kept_elements(model, layouts.common.expert_tensor)[1]) / tensor
+    )
     kept = whole - cheap - _score_bytes_per_token(model, rules, tensor, sequence)
     if rules.products_again:
         kept = np.asarray(element * kept_elements_of_products(model, tensor, width))
@@ -222,10 +224,12 @@ def _stage(
 ) -> Memory:
     """Join the states and the activations of one stage; its experts are shared out over replicas of their own."""
     units = _units(model, layouts)
-    weights, gradients, optimizer = _states(recipe, rules, layouts, parameters, layouts.replicas, *units)
+    shards = layouts.replicas // layouts.copies
+    weights, gradients, optimizer = _states(recipe, rules, layouts, parameters, shards, *units)
     if model.experts is not None:
         unit = routed_weights(model, layouts.expert_devices)
-        of_experts = _states(recipe, rules, layouts, np.asarray(experts), layouts.expert_replicas, unit, 0.0)
+        shards = layouts.expert_replicas / layouts.copies
+        of_experts = _states(recipe, rules, layouts, np.asarray(experts), shards, unit, 0.0)
         weights, gradients, optimizer = weights + of_experts[0], gradients + of_experts[1], optimizer + of_experts[2]
     reserve = rules.reserve_bytes + rules.fragmentation * activations
     return Memory(weights, gradients, optimizer, activations, reserve)
@@ -250,7 +254,7 @@ def _whole_layer_bytes(
         )
     feed_forward = dense_share(model) * inner * model.ffn_hidden + kept_alone
     mixing = softmax_share(model) * _attention_elements(model) + state_kept_elements(model)
-    split = mixing + feed_forward + kept_elements(model)[0]
+    split = mixing + feed_forward + kept_elements(model, layouts.common.expert_tensor)[0]
     masks = 0.0 if rules.flash_attention else 2 * width
     scores = _score_bytes_per_token(model, rules, tensor, sequence)
     return np.asarray(recipe.activation_bytes * (outer * width + split / tensor) + masks + scores)

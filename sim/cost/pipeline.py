@@ -10,7 +10,7 @@ import numpy as np
 from sim.cost.collectives import hierarchical_s, place_group
 from sim.cost.layout import SCHEDULE
 from sim.cost.schedules import DUAL_PIPE, ZERO_BUBBLE_V, bubble_s
-from sim.cost.stages import last_stage_layers, most_layers
+from sim.cost.stages import stage_idle, stage_layers
 
 if TYPE_CHECKING:
     from sim.cost.layout import Layouts
@@ -56,12 +56,13 @@ def pipeline_times(
         micro_batches: micro-batches of a step.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2, and the formulae of `sim.cost.schedules`.
-    Valid for: layers that take equally long; the head stands on the last stage, under ZB-V on the first, and under
-    DualPipe every device holds a part from each end.
+    Valid for: stages of mean layers, or as ``stage_layers`` cuts them; the head stands on the last stage, under ZB-V
+    on the first, and under DualPipe every device holds a part from each end.
     """
-    layers, stages, virtual = work.model.layers, layouts.pipeline_parallel, layouts.virtual_stages
-    fullest_s = most_layers(layers, stages, virtual) * layer_s
-    last_s = last_stage_layers(layers, stages, virtual) * layer_s + head_s
+    layers, stages = work.model.layers, layouts.pipeline_parallel
+    held = stage_layers(work.model, layouts, work.sequence)
+    fullest_s = held.heaviest * layer_s
+    last_s = held.last_weight * layer_s + head_s
     slowest_s = np.maximum(np.where(stages == 1, last_s, fullest_s), last_s)
     mean_s = (layers * layer_s + head_s) / stages
     forward_s = (layers * ahead_s + head_s / HEAD_PRODUCTS) / stages
@@ -70,6 +71,8 @@ def pipeline_times(
         # A device works for both ends in turn: half of its micro-batches meet the fuller stage, half the other.
         slowest_s = np.where((layouts.schedule == DUAL_PIPE) & (stages > 1), (fullest_s + last_s) / 2, slowest_s)
     idle_s = bubble_s(layouts, forward_s, mean_s - forward_s - weight_s, weight_s)
+    if layouts.common.stages != "mean":
+        idle_s = stage_idle(work.model, layouts, work.sequence, micro_batches) * layer_s
     return PipelineTimes(micro_batches * slowest_s + idle_s, slowest_s, mean_s)
 
 

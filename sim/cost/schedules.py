@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from sim.cost.layout import SCHEDULE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from sim.cost.layout import Counts, Layouts
     from sim.cost.roofline import Numbers
 
@@ -100,10 +102,41 @@ def copies(layouts: Layouts) -> Counts:
     return np.asarray(np.where((layouts.schedule == DUAL_PIPE) & (layouts.pipeline_parallel > 1), 2, 1))
 
 
+class Rule(NamedTuple):
+    """Which numbers of stages p, micro-batches m and virtual stages v a schedule can run with, numbers or arrays."""
+
+    allows: Callable[[Any, Any, Any], Any]
+    needs: str
+
+
+V_PARTS = 2
+"""A stage of ZB-V holds a part on the way down and one on the way up."""
+RULES: Mapping[str, Rule] = {
+    "gpipe": Rule(lambda p, m, v: (v == 1) & (p > 0) & (m > 0), "one virtual stage"),
+    "1f1b": Rule(lambda p, m, v: (v == 1) & (p > 0) & (m > 0), "one virtual stage"),
+    "interleaved": Rule(
+        lambda p, m, v: (v > 1) & (p > 1) & (m % p == 0),
+        "virtual stages, and a multiple of the stages as many micro-batches",
+    ),
+    "zb-h1": Rule(lambda p, m, v: (v == 1) & (m >= p), "one virtual stage and at least p micro-batches"),
+    "zb-v": Rule(
+        lambda p, m, v: (v == V_PARTS) & (m >= 2 * p - 1), "two virtual stages and 2 p - 1 micro-batches or more"
+    ),
+    "dualpipe": Rule(
+        lambda p, m, v: (v == 1) & (p % 2 == 0) & (m % 2 == 0) & (m >= 2 * p),
+        "one virtual stage, an even number of stages, and an even number of micro-batches, 2 p or more",
+    ),
+}
+"""The one set of rules, by the name that users type: for `can_run` here and for the slots of `sim.cost.slots`."""
+
+
 def can_run(schedule: int, stages: Counts, virtual_stages: Counts, micro_batches: Counts) -> Counts:
     """Tell which layouts a schedule can run; without a pipeline there is nothing to order.
 
-    Source: the generators of `sim.cost.slots`, which refuse the same.
+    1F1B runs everywhere: with virtual stages interleaved, and where its micro-batches are no multiple of the stages, as
+    Megatron-Core does, with a last group that is not full.
+
+    Source: ``RULES``.
 
     >>> can_run(SCHEDULE.index("zb-v"), np.array([4, 4]), np.array([2, 1]), np.array([8, 8])).tolist()
     [True, False]
@@ -111,10 +144,4 @@ def can_run(schedule: int, stages: Counts, virtual_stages: Counts, micro_batches
     name = SCHEDULE[schedule]
     if name == "1f1b":
         return np.ones(len(stages), dtype=bool)
-    piped = stages > 1
-    if name == "zb-v":
-        return np.asarray(piped & (virtual_stages == 2) & (micro_batches >= 2 * stages - 1))  # noqa: PLR2004
-    one = piped & (virtual_stages == 1)
-    if name == "dualpipe":
-        return np.asarray(one & (stages % 2 == 0) & (micro_batches % 2 == 0) & (micro_batches >= 2 * stages))
-    return np.asarray(one & (micro_batches >= stages) if name == "zb-h1" else one)
+    return np.asarray((stages > 1) & RULES[name].allows(stages, micro_batches, virtual_stages))

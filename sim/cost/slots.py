@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.cost.schedules import RULES
 from sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, BACKWARD = "F", "B", "W", "BW"
 """Phases of a slot; ``BACKWARD`` is both gradients at once."""
 OVERLAPPED = "F&BW"
 """A forward and a backward that run mixed, so that the communication of one hides behind the other."""
-
-
-V_PARTS = 2
-"""A stage of ZB-V holds a part on the way down and one on the way up."""
 
 
 class Slot(NamedTuple):
@@ -60,7 +57,7 @@ def slots(schedule: str, stages: int, micro_batches: int, virtual_stages: int = 
     """Give what each stage does, in order.
 
     Args:
-        schedule: one of ``SCHEDULES``.
+        schedule: one of ``ORDERS``.
         stages: pipeline stages p.
         micro_batches: micro-batches of a step m.
         virtual_stages: parts of the model that each stage holds v.
@@ -76,16 +73,23 @@ def slots(schedule: str, stages: int, micro_batches: int, virtual_stages: int = 
     >>> " ".join(f"{slot.phase}{slot.micro_batch}" for slot in slots("1f1b", 2, 3)[0])
     'F0 F1 BW0 F2 BW1 BW2'
     """
-    if schedule not in SCHEDULES:
-        raise UsageError("there is no such schedule", value=schedule, mend=f"one of {', '.join(SCHEDULES)}")
-    found = SCHEDULES[schedule]
+    if schedule not in ORDERS:
+        raise UsageError("there is no such schedule", value=schedule, mend=f"one of {', '.join(ORDERS)}")
+    found = RULES[schedule]
     if not found.allows(stages, micro_batches, virtual_stages):
         given = f"{stages} stages, {micro_batches} micro-batches, {virtual_stages} virtual stages"
         raise UsageError(f"{schedule} needs {found.needs}", value=given, mend="another schedule, or other numbers")
-    return tuple(tuple(found.order(stage, stages, micro_batches, virtual_stages)) for stage in range(stages))
+    order = ORDERS[schedule]
+    return tuple(tuple(order(stage, stages, micro_batches, virtual_stages)) for stage in range(stages))
 
 
-def play(order: Sequence[Sequence[Slot]], parts: int, seconds: Mapping[str, float], hop_s: float = 0.0) -> Timeline:
+def play(
+    order: Sequence[Sequence[Slot]],
+    parts: int,
+    seconds: Mapping[str, float],
+    hop_s: float = 0.0,
+    weights: Sequence[float] | None = None,
+) -> Timeline:
     """Time the slots of all stages: each starts when its stage is free and what it needs has arrived.
 
     Args:
@@ -94,6 +98,7 @@ def play(order: Sequence[Sequence[Slot]], parts: int, seconds: Mapping[str, floa
         seconds: time of one slot of one part by phase, in s; ``BW`` is that of ``B`` and ``W`` where left out, and
             ``F&BW`` that of ``F`` and ``BW``.
         hop_s: time that activations or gradients take to the next stage, in s.
+        weights: what a slot of each part takes, over ``seconds``; none: all parts take as long.
 
     Raises:
         UsageError: the order waits for itself.
@@ -106,6 +111,7 @@ def play(order: Sequence[Sequence[Slot]], parts: int, seconds: Mapping[str, floa
     """
     takes = {BACKWARD: seconds.get(INPUT_GRADIENT, 0.0) + seconds.get(WEIGHT_GRADIENT, 0.0)} | dict(seconds)
     takes = {OVERLAPPED: takes[FORWARD] + takes[BACKWARD]} | takes
+    each = [1.0] * parts if weights is None else list(weights)
     done: dict[tuple[str, int, int], tuple[float, int]] = {}
     starts: list[list[float]] = [[] for _ in order]
     free_s = [0.0] * len(order)
@@ -113,12 +119,12 @@ def play(order: Sequence[Sequence[Slot]], parts: int, seconds: Mapping[str, floa
     while waiting:
         moved = False
         for stage in sorted(waiting):
-            moved |= _advance(order[stage], stage, parts, takes, hop_s, done, starts[stage], free_s)
+            moved |= _advance(order[stage], stage, each, takes, hop_s, done, starts[stage], free_s)
             if len(starts[stage]) == len(order[stage]):
                 waiting.discard(stage)
         if waiting and not moved:
             raise UsageError("this order of slots waits for itself", value=f"stages {sorted(waiting)}")
-    busy = tuple(_busy_s(line, takes) for line in order)
+    busy = tuple(_busy_s(line, takes, each) for line in order)
     held = tuple(_most_held(line) for line in order)
     return Timeline(tuple(map(tuple, order)), tuple(map(tuple, starts)), max(free_s), busy, held)
 
@@ -126,7 +132,7 @@ def play(order: Sequence[Sequence[Slot]], parts: int, seconds: Mapping[str, floa
 def _advance(
     line: Sequence[Slot],
     stage: int,
-    parts: int,
+    weights: Sequence[float],
     takes: Mapping[str, float],
     hop_s: float,
     done: dict[tuple[str, int, int], tuple[float, int]],
@@ -139,22 +145,34 @@ def _advance(
         first = len(starts)
         mixed = line[first : first + 1 + line[first].with_next]
         ready_s = free_s[stage]
-        for need in (need for slot in mixed for need in _needs(slot, parts)):
+        for need in (need for slot in mixed for need in _needs(slot, len(weights))):
             if need not in done:
                 return first > before
             ended_s, where = done[need]
             ready_s = max(ready_s, ended_s + (hop_s if where != stage else 0.0))
         starts.extend(ready_s for _ in mixed)
-        free_s[stage] = ready_s + takes[OVERLAPPED if len(mixed) > 1 else mixed[0].phase]
+        free_s[stage] = ready_s + _takes_s(mixed, takes, weights)
         for slot in mixed:
             for phase in (INPUT_GRADIENT, WEIGHT_GRADIENT) if slot.phase == BACKWARD else (slot.phase,):
                 done[phase, slot.micro_batch, slot.part] = free_s[stage], stage
     return len(starts) > before
 
 
-def _busy_s(line: Sequence[Slot], takes: Mapping[str, float]) -> float:
-    pairs = sum(slot.with_next for slot in line)
-    return sum(takes[slot.phase] for slot in line) + pairs * (takes[OVERLAPPED] - takes[FORWARD] - takes[BACKWARD])
+def _takes_s(mixed: Sequence[Slot], takes: Mapping[str, float], weights: Sequence[float]) -> float:
+    """Give the time of one slot, or of a forward mixed with a backward, each at the weight of its part."""
+    if len(mixed) == 1:
+        return takes[mixed[0].phase] * weights[mixed[0].part]
+    apart = takes[FORWARD] + takes[BACKWARD]
+    return takes[OVERLAPPED] / apart * sum(takes[slot.phase] * weights[slot.part] for slot in mixed)
+
+
+def _busy_s(line: Sequence[Slot], takes: Mapping[str, float], weights: Sequence[float]) -> float:
+    busy_s, at = 0.0, 0
+    while at < len(line):
+        mixed = line[at : at + 1 + line[at].with_next]
+        busy_s += _takes_s(mixed, takes, weights)
+        at += len(mixed)
+    return busy_s
 
 
 def _needs(slot: Slot, parts: int) -> list[tuple[str, int, int]]:
@@ -352,38 +370,12 @@ def _drain(dual: _Dual, half: int, near: int) -> None:
         dual.weight_gradient()
 
 
-class _Schedule(NamedTuple):
-    """How a schedule orders its slots, and which numbers it can run with."""
-
-    order: Callable[[int, int, int, int], list[Slot]]
-    allows: Callable[[int, int, int], bool]
-    needs: str
-
-
-def _one_part(stages: int, micro_batches: int, virtual_stages: int) -> bool:  # noqa: ARG001
-    return virtual_stages == 1
-
-
-SCHEDULES: dict[str, _Schedule] = {
-    "gpipe": _Schedule(_gpipe, _one_part, "one virtual stage"),
-    "1f1b": _Schedule(_one_f_one_b, _one_part, "one virtual stage"),
-    "interleaved": _Schedule(
-        _one_f_one_b,
-        lambda p, m, v: v > 1 and p > 1 and m % p == 0,
-        "virtual stages, and a multiple of the stages as many micro-batches",
-    ),
-    "zb-h1": _Schedule(
-        _zero_bubble_h1, lambda p, m, v: v == 1 and m >= p, "one virtual stage and at least p micro-batches"
-    ),
-    "zb-v": _Schedule(
-        _zero_bubble_v,
-        lambda p, m, v: v == V_PARTS and m >= 2 * p - 1,
-        "two virtual stages and 2 p - 1 micro-batches or more",
-    ),
-    "dualpipe": _Schedule(
-        _dual_pipe,
-        lambda p, m, v: v == 1 and p % 2 == 0 and m % 2 == 0 and m >= 2 * p,
-        "one virtual stage, an even number of stages, and an even number of micro-batches, 2 p or more",
-    ),
+ORDERS: dict[str, Callable[[int, int, int, int], list[Slot]]] = {
+    "gpipe": _gpipe,
+    "1f1b": _one_f_one_b,
+    "interleaved": _one_f_one_b,
+    "zb-h1": _zero_bubble_h1,
+    "zb-v": _zero_bubble_v,
+    "dualpipe": _dual_pipe,
 }
-"""Every schedule by the name that users type."""
+"""How each schedule orders its slots, by the name that users type; ``sim.cost.schedules.RULES`` says what it needs."""

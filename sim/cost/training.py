@@ -166,5 +166,5 @@ def _hardware_flop(work: Work, layouts: Layouts, software: Software) -> Floats:
         forward = selective = square_attention_flop(work.model, work.sequence)
         kernel = 3 * (forward - count.attention)
     again = np.array([0.0, selective, count.layers + forward + count.chunked_scan])
-    executed = count.training + kernel + count.scan_surplus
+    executed = count.training + kernel + count.scan_surplus + count.weight_passes * work.padded_flop
     return np.asarray(work.tokens * (executed + again[layouts.recompute]))

@@ -81,7 +81,7 @@ class FlopPerToken:
         return (1 + SCAN_BACKWARD_OVER_FORWARD) * self.chunked_scan - 3 * self.scan
 
 
-def flop_per_token(model: ModelShape, sequence: int, *, adapters: bool = False) -> FlopPerToken:
+def flop_per_token(model: ModelShape, sequence: float, *, adapters: bool = False) -> FlopPerToken:
     """Count the model FLOP of one token in the forward pass.
 
     Args:
@@ -99,10 +99,18 @@ def flop_per_token(model: ModelShape, sequence: int, *, adapters: bool = False) 
 
     """
     layers = sum(_products(model, gemm) for gemm in layer_gemms(model, 1))
-    layers += sum(_products(model, gemm) * visits for gemm, visits in _visited(model))
+    layers += visited_flop(model)
     widths = 2.0 * model.heads * score_width(model)
     attention = sum(round(share * model.layers) * widths * span for share, span in spans(model, sequence))
     return FlopPerToken(layers, attention, 2.0 * model.hidden * model.vocab, adapters, *scan_flop(model))
+
+
+def visited_flop(model: ModelShape) -> float:
+    """Count the FLOP of the routed experts that a token visits, forward, in all layers.
+
+    Source: as ``flop_per_token``.
+    """
+    return sum(_products(model, gemm) * visits for gemm, visits in _visited(model))
 
 
 def square_attention_flop(model: ModelShape, sequence: int) -> float:

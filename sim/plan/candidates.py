@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import isqrt, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.cost.layout import RECOMPUTE, SCHEDULE, Layouts
+from sim.cost.layout import RECOMPUTE, SCHEDULE, USUAL, Common, Layouts, joined
 from sim.cost.schedules import can_run
+from sim.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,9 @@ LARGEST_DATA_DEGREES = 2
 MOST_DATA_DEGREES = 256
 """Bounds of the search; a layout that the user fixes may lie outside them."""
 
+UNEVEN = (None, "1f1b", "gpipe", "zb-h1")
+"""Schedules whose stages hold one part of the model, or every p-th; those of a V and of two ends are not cut here."""
+
 WHEREVER_LEGAL = 2
 """Sequence parallelism wherever it is legal: without it memory is larger, and time hardly ever shorter."""
 
@@ -39,13 +43,16 @@ STATES = "tensor x context parallel divides the heads of layers that keep a stat
 BATCH = "data parallel x micro-batch divides the batch"
 INTERLEAVING = "virtual stages need at least as many micro-batches as stages"
 EXPERTS = "expert parallel divides the experts and tensor x context x data parallel; a dense model has none"
+WIDTHS = "expert tensor parallel divides the inner width of an expert, and ep x etp tensor x context x data parallel"
+SHARDS = "hybrid sharding splits over a part of data x context parallel that divides it, with ZeRO 1 to 3"
+ENDS = "the first and the last stage leave each stage between them a layer, without virtual stages"
 REPLICAS = "ZeRO needs two devices that hold the same part of the model"
 SEQUENCE = "sequence parallelism needs tensor parallelism, and tp x cp divides the sequence"
 ORDER = "a schedule runs with its own number of stages, virtual stages and micro-batches (docs/model.md)"
 SPLIT_TOKENS = f"{SEQUENCE}; experts under tensor parallelism need it"
 RULES = (
-    HEADS, STAGES, CONTEXT, STATES, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, REPLICAS, SEQUENCE, SPLIT_TOKENS,
-    ORDER,
+    HEADS, STAGES, CONTEXT, ENDS, STATES, JOINED, DEVICES, BATCH, INTERLEAVING, EXPERTS, WIDTHS, SHARDS, REPLICAS,
+    SEQUENCE, SPLIT_TOKENS, ORDER,
 )  # fmt: skip
 """In the order in which they are applied: a layout counts against the first that it breaks."""
 
@@ -68,6 +75,8 @@ class Space:
     expert_parallel: tuple[int, ...]
     """The divisors of the experts, or the one that the user fixed; 0 alone for a dense model."""
     schedule: tuple[int, ...] = (0,)
+    common: Common = USUAL
+    """What all layouts have in common."""
 
     @property
     def choices(self) -> tuple[tuple[int, int, int, int], ...]:
@@ -170,11 +179,12 @@ def space(
         context_parallel=_wished(wish.cp, _context_degrees(sequence)),
         micro_batch=_wished(wish.micro_batch, MICRO_BATCHES),
         recompute=tuple(RECOMPUTE.index(name) for name in ((wish.recompute,) if wish.recompute else RECOMPUTE)),
-        zero_stage=_wished(wish.zero_stage, (0, 1, 2, 3) if every_choice else (1,)),
+        zero_stage=_wished(wish.zero_stage, (0, 1, 2, 3)[bool(wish.shard) :] if every_choice else (1,)),
         sequence_parallel=_wished(None if split is None else int(split), (0, 1) if every_choice else (WHEREVER_LEGAL,)),
         data_parallel=_wished(wish.dp, _spread_out(divisors(global_batch))),
         expert_parallel=_expert_degrees(model, wish.ep),
         schedule=_schedules(wish.schedule),
+        common=_common(wish),
     )
 
 
@@ -221,10 +231,14 @@ def enumerate_layouts(
 
     tensor_axis, pipeline, virtual, context, micro = (axis[row] for axis in axes)
     none = np.zeros(len(row), dtype=np.int64)
-    found = Layouts(tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none, none, none)
+    found = Layouts(
+        tensor_axis, pipeline, virtual, context, data[column], micro, none, none, none, none, none, space.common
+    )
     choices = len(space.choices)
     found, refused = _with_experts(found, space, model)
-    illegal[EXPERTS] = refused * choices
+    illegal[EXPERTS if space.common.expert_tensor == 1 else WIDTHS] = refused * choices
+    found, refused = _with_shards(found, space)
+    illegal[SHARDS] = refused * choices
     alone = int(np.count_nonzero(found.replicas == 1))
     illegal[REPLICAS] = alone * sum(zero > min(space.zero_stage) for _, zero, _, _ in space.choices)
     candidates = Candidates(found, space, sequence, global_batch, model.experts is not None, illegal)
@@ -232,11 +246,6 @@ def enumerate_layouts(
     illegal[split] = len(found) * choices - illegal[REPLICAS] - candidates.legal_in_some_order
     illegal[ORDER] = candidates.legal_in_some_order - candidates.legal
     return replace(candidates, illegal={rule: count for rule, count in illegal.items() if count})
-
-
-def joined(chunks: list[Layouts]) -> Layouts:
-    """Put layouts one after the other."""
-    return Layouts(*(np.concatenate([getattr(chunk, field.name) for chunk in chunks]) for field in fields(Layouts)))
 
 
 def divisors(number: int) -> list[int]:
@@ -256,6 +265,7 @@ def _rules_of_degrees(space: Space, model: ModelShape, sequence: int, axes: list
     return {
         STAGES: layers & ((virtual == 1) | ((pipeline > 1) & (pipeline * (virtual - 1) < model.layers))),
         CONTEXT: (context == 1) | (sequence % (2 * context) == 0),
+        ENDS: _leaves_layers(space.common, model, pipeline, virtual),
         STATES: _divides_states(model, tensor * context),
         JOINED: (context == 1) | (micro == 1) | (len(space.micro_batch) == 1),
     }
@@ -275,13 +285,26 @@ def _rules_of_data(axes: list[Counts], data: Counts, global_batch: int, devices:
 
 def _with_experts(found: Layouts, space: Space, model: ModelShape) -> tuple[Layouts, int]:
     """Repeat each layout with every legal expert-parallel degree, and count what is not legal."""
-    degrees = np.array(space.expert_parallel)
+    degrees, width = np.array(space.expert_parallel), space.common.expert_tensor
     if model.experts is None:
-        return (found, 0) if not degrees.any() else (found.take(np.arange(0)), len(found))
+        usual = width == 1 and not degrees.any()
+        return (found, 0) if usual else (found.take(np.arange(0)), len(found))
     devices = found.tensor_parallel * found.replicas
-    legal = (devices[:, None] % degrees == 0) & (model.experts.count % degrees == 0)
+    legal = (devices[:, None] % (degrees * width) == 0) & (model.experts.count % degrees == 0)
+    legal &= model.experts.ffn_hidden % width == 0
     row, column = np.nonzero(legal)
     return replace(found.take(row), expert_parallel=degrees[column]), int(np.count_nonzero(~legal))
+
+
+def _with_shards(found: Layouts, space: Space) -> tuple[Layouts, int]:
+    """Keep the layouts whose replicas are whole groups of the size that the user fixed, those of experts too."""
+    shard = space.common.shard
+    if not shard:
+        return found, 0
+    legal = (found.replicas % shard == 0) & (min(space.zero_stage) > 0)
+    copies = np.maximum(found.replicas // shard, 1)
+    legal &= (found.expert_parallel == 0) | (found.expert_replicas % copies == 0)
+    return found.take(np.nonzero(legal)[0]), int(np.count_nonzero(~legal))
 
 
 def _held(axes: list[Counts]) -> Counts:
@@ -293,6 +316,14 @@ def _held(axes: list[Counts]) -> Counts:
 def _divides_heads(model: ModelShape, degree: int) -> bool:
     shares = model.kv_heads % degree == 0 or degree % model.kv_heads == 0
     return shares and model.heads % degree == 0 and model.ffn_hidden % degree == 0
+
+
+def _leaves_layers(common: Common, model: ModelShape, pipeline: Counts, virtual: Counts) -> Counts:
+    if not (common.first_layers or common.last_layers):
+        return np.ones(len(pipeline), dtype=bool)
+    given = (common.first_layers > 0) + (common.last_layers > 0)
+    left = model.layers - common.first_layers - common.last_layers
+    return np.asarray((virtual == 1) & (pipeline > given) & (left >= pipeline - given))
 
 
 def _divides_states(model: ModelShape, degree: Counts) -> Counts:
@@ -331,6 +362,26 @@ def _expert_degrees(model: ModelShape, wish: int | None) -> tuple[int, ...]:
     if model.experts is None:
         return (0,) if wish in (None, 1) else (wish,)
     return _wished(wish, tuple(divisors(model.experts.count)))
+
+
+def _common(wish: LayoutSpec) -> Common:
+    """Give what the user says of all layouts."""
+    common = Common(
+        expert_tensor=wish.etp or 1,
+        shard=wish.shard or 0,
+        context_exchange=wish.cp_exchange or "",
+        stages=wish.stages or ("even" if wish.first_stage_layers or wish.last_stage_layers else "mean"),
+        first_layers=wish.first_stage_layers or 0,
+        last_layers=wish.last_stage_layers or 0,
+    )
+    if common.stages != "mean" and wish.schedule not in UNEVEN:
+        raise UsageError(
+            "stages of unequal layers follow one another: 1f1b, gpipe or zb-h1",
+            value=f"stages {common.stages} under {wish.schedule}",
+            where="training.plan.stages",
+            mend="another schedule, or stages: mean",
+        )
+    return USUAL if common == USUAL else common
 
 
 def _schedules(wish: str | None) -> tuple[int, ...]:

@@ -9,13 +9,13 @@ import numpy as np
 
 from sim.cost.memory import per_device
 from sim.cost.recurrent import require_measured_scan
-from sim.cost.work import Work
 from sim.errors import SimError
 from sim.plan import machine as machines
 from sim.plan.candidates import WHEREVER_LEGAL, enumerate_layouts, space
 from sim.plan.resolve import ResolvedCluster, resolve_cluster, resolve_training
 from sim.plan.search import no_legal_layout
 from sim.plan.survey import CHUNK_ROWS, Planned, plan
+from sim.plan.work import work_of
 from sim.spec import catalog
 from sim.spec.layout import LayoutSpec
 from sim.units import show
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sim.cost.layout import Layouts
     from sim.cost.machine import Machine, Software
+    from sim.cost.work import Work
     from sim.spec.cluster import ClusterSpec
     from sim.spec.hardware import Accelerator
     from sim.spec.workload import TrainingSpec
@@ -80,12 +81,7 @@ class _Question:
         resolved = resolve_cluster(cluster)
         amounts = resolve_training(training)
         require_measured_scan(amounts.model)
-        work = Work(
-            amounts.model,
-            machines.recipe_of(training.precision, training.profile, training.adapters or 0),
-            training.sequence,
-            amounts.global_batch,
-        )
+        work = work_of(training, amounts.model, amounts.global_batch)
         machine = machines.build(resolved, work.recipe)
         software = machines.software(training.profile, resolved.accelerator, work.recipe)
         wish = training.plan if isinstance(training.plan, LayoutSpec) else LayoutSpec()

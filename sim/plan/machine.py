@@ -177,6 +177,7 @@ def software(profile: str, accelerator: Accelerator, recipe: Recipe) -> Software
             step_gradient_bytes=_stated(entry.step_gradient_bytes, 0.0),
             stage_outputs_kept=entry.stage_outputs == "kept",
         ),
+        context_exchange=entry.context_exchange,
     )
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.cost.scaling import LAWS
-from sim.cost.transformer import flop_per_token
 from sim.errors import UsageError
 from sim.plan import shape
+from sim.plan.work import work_of
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
 from sim.spec.model import ModelShape
@@ -103,7 +103,8 @@ def resolve_training(spec: TrainingSpec) -> ResolvedTraining:
             mend="budget: 1e26 FLOP, or tokens: 15e12 tokens with a model",
         )
     model, sized_by = _model(spec, flop, tokens)
-    per_token = flop_per_token(model, spec.sequence, adapters=spec.adapters is not None).training
+    global_batch = max(round(spec.batch / spec.sequence), 1)
+    per_token = work_of(spec, model, global_batch).flop_per_token.training
     if tokens is None:
         assert flop is not None
         tokens = flop / per_token
@@ -114,7 +115,6 @@ def resolve_training(spec: TrainingSpec) -> ResolvedTraining:
             where="training.budget",
             mend="leave out the budget or the tokens",
         )
-    global_batch = max(round(spec.batch / spec.sequence), 1)
     return ResolvedTraining(spec, model, tokens, tokens * per_token, global_batch, sized_by)
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.cost.layout import joined
 from sim.cost.memory import Memory, per_device
 from sim.cost.reliability import RunParameters, expected_run, young_daly_interval_s
 from sim.cost.training import StepTimes, step_times
 from sim.errors import InfeasibleError
-from sim.plan.candidates import enumerate_layouts, joined, space
+from sim.plan.candidates import enumerate_layouts, space
 from sim.units import show
 
 if TYPE_CHECKING:

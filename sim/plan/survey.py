@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.cost.layout import joined
 from sim.cost.memory import OPTIMIZER_SPLIT, Memory, per_device
 from sim.cost.training import StepTimes, step_times
-from sim.cost.work import Work
 from sim.errors import InfeasibleError, SimError
 from sim.plan import machine as machines
-from sim.plan.candidates import enumerate_layouts, joined, space
+from sim.plan.candidates import enumerate_layouts, space
 from sim.plan.resolve import ResolvedCluster, resolve_cluster, resolve_training
 from sim.plan.search import does_not_fit, joined_memory, joined_steps, no_legal_layout
+from sim.plan.work import work_of
 from sim.spec.layout import LayoutSpec
 
 if TYPE_CHECKING:
     from sim.cost.layout import Counts, Layouts
     from sim.cost.machine import Machine, Software
+    from sim.cost.work import Work
     from sim.spec.cluster import ClusterSpec
     from sim.spec.workload import TrainingSpec
 
@@ -191,12 +193,7 @@ def plan(
 
 def _way(resolved: ResolvedCluster, training: TrainingSpec, fill: float) -> Way:
     amounts = resolve_training(training)
-    work = Work(
-        amounts.model,
-        machines.recipe_of(training.precision, training.profile, training.adapters or 0),
-        training.sequence,
-        amounts.global_batch,
-    )
+    work = work_of(training, amounts.model, amounts.global_batch)
     machine = machines.build(resolved, work.recipe)
     machine = replace(machine, memory_bytes=fill * machine.memory_bytes)
     return Way(work, machine, machines.software(training.profile, resolved.accelerator, work.recipe))

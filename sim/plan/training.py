@@ -9,16 +9,17 @@ import numpy as np
 
 from sim.cost.energy import DEFAULT_NODE_FACTOR, PowerModel, node_factor
 from sim.cost.reliability import ExpectedRun, expected_run, refuse_endless
-from sim.cost.work import Work
 from sim.errors import UsageError
 from sim.plan import machine as machines
 from sim.plan.resolve import ResolvedCluster, ResolvedTraining, resolve_cluster, resolve_training
 from sim.plan.run import TrainingRun
 from sim.plan.search import RunRules, checkpoint_interval_s, evaluate
 from sim.plan.shape import total_parameters
+from sim.plan.work import work_of
 from sim.spec.layout import LayoutSpec
 
 if TYPE_CHECKING:
+    from sim.cost.work import Work
     from sim.plan.search import Evaluated
     from sim.spec.cluster import ClusterSpec
     from sim.spec.workload import TrainingSpec
@@ -81,12 +82,7 @@ def prepare(cluster: str | ClusterSpec, training: TrainingSpec) -> Prepared:
     """
     resolved = resolve_cluster(cluster)
     amounts = resolve_training(training)
-    work = Work(
-        amounts.model,
-        machines.recipe_of(training.precision, training.profile, training.adapters or 0),
-        training.sequence,
-        amounts.global_batch,
-    )
+    work = work_of(training, amounts.model, amounts.global_batch)
     peak = machines.peak(resolved.accelerator, work.recipe.gemm_precision)
     if resolved.accelerator.is_ideal or training.mfu is not None or training.step_time is not None:
         return _given_step(resolved, amounts, work, peak)

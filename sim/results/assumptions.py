@@ -83,6 +83,19 @@ def _amounts(prepared: Prepared) -> list[Assumption]:
     if abs(training.global_batch * spec.sequence / spec.batch - 1) > ROUNDING:
         whole = float(training.global_batch * spec.sequence)
         rows.append(Assumption("training.batch.whole", whole, "token", "batch in whole sequences", rows[2].given_by))
+    return rows + _of_tokens(prepared)
+
+
+def _of_tokens(prepared: Prepared) -> list[Assumption]:
+    """Say what packing and limited experts do to tokens, where a user asked for them."""
+    work, rows = prepared.work, list[Assumption]()
+    if work.attended is not None:
+        source = "tokens of the document that a token is in, from the lengths given by you"
+        rows.append(Assumption("training.documents", work.attended, "token", source, "user"))
+    if work.capacity is not None:
+        source = f"visits dropped at {work.capacity.factor:g} times the mean and this imbalance: docs/model.md"
+        rows.append(Assumption("training.capacity.imbalance", work.capacity.imbalance, "ratio", source, "user"))
+        rows.append(Assumption("training.capacity.dropped", work.capacity.dropped, "fraction", source, "user"))
     return rows
 
 

@@ -37,3 +37,16 @@ class LayoutSpec(FrozenModel):
         default=None, exclude_if=lambda schedule: schedule is None
     )
     """Order of a pipeline's work: 1f1b (interleaved with virtual stages) where none is named; any searches all."""
+    etp: Degree | None = Field(default=None, exclude_if=lambda degree: degree is None)
+    """Expert tensor parallel: devices that share each expert; ep x etp hold the experts of a layer. 1 if none."""
+    shard: Degree | None = Field(default=None, exclude_if=lambda degree: degree is None)
+    """Hybrid sharding: replicas that ZeRO splits over, the rest being copies of such groups; all if none."""
+    cp_exchange: Literal["ring", "all-gather"] | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """How context parallelism passes keys and values on; as the software profile does where none is given."""
+    stages: Literal["mean", "even", "balanced"] | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """How layers of unequal cost spread over stages: mean takes each layer for the mean one, even gives each stage as
+    many layers as they come, balanced cuts so that the slowest stage is fastest."""
+    first_stage_layers: Degree | None = Field(default=None, exclude_if=lambda count: count is None)
+    """Layers of the first stage."""
+    last_stage_layers: Degree | None = Field(default=None, exclude_if=lambda count: count is None)
+    """Layers of the last stage."""

@@ -54,6 +54,8 @@ class Profile(FrozenModel):
     """Time of attention over that of the measured kernel, beside the slowdown above; the first that matches, or 1."""
     attention_kernel: Literal["flash", "unfused"]
     """Whether attention runs in one fused kernel or writes its score matrix to memory."""
+    context_exchange: Literal["ring", "all-gather"] = "ring"
+    """How context parallelism passes keys and values on: round a ring, or gathered before attention."""
     launch_s: SourcedSeconds
     """Host time to launch one kernel."""
     step_host_s: SourcedSeconds

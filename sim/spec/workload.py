@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sim import units
 from sim.errors import UnitError
 from sim.spec import defaults
+from sim.spec.distribution import Distribution, Varying
 from sim.spec.hardware import Slug
 from sim.spec.layout import LayoutSpec
 from sim.spec.model import ModelShape
@@ -19,6 +20,8 @@ MOST_FLOP, MOST_TOKENS = 1e36, 1e30
 """Largest budgets: far beyond any machine, and small enough that no count of anything overflows."""
 MOST_BATCH = 1e12
 """Tokens of the largest batch; the search lists the divisors of its sequences."""
+MOST_DOCUMENT = 1e9
+"""Tokens of the longest document."""
 ModelReference = Annotated[Slug | ModelShape, BeforeValidator(read_model), AlsoWritten(FORMS)]
 
 
@@ -66,6 +69,25 @@ def read_checkpoint(value: object) -> object:
     return {"interval": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
 
 
+class CapacitySpec(FrozenModel):
+    """A limit on the tokens of an expert; what comes beyond it is dropped."""
+
+    factor: Annotated[float, Field(gt=0, le=1000), BeforeValidator(refuse_truth)]
+    """Tokens that an expert takes at most, over the mean."""
+    pads: bool = True
+    """Whether every expert computes exactly so many, with empty rows where fewer come."""
+    imbalance: Annotated[float, Field(ge=1, le=1000), BeforeValidator(refuse_truth)] | None = None
+    """Tokens that come to the fullest expert, over the mean; that of the software profile where none is given."""
+
+
+def read_capacity(value: object) -> object:
+    """Read a number as the factor of a capacity."""
+    return {"factor": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+CapacityField = Annotated[
+    CapacitySpec, BeforeValidator(read_capacity), AlsoWritten(({"type": "number", "exclusiveMinimum": 0},))
+]
 BudgetField = Annotated[Budget, BeforeValidator(read_budget), AlsoWritten((quantity("flop", "token"),))]
 CheckpointField = Annotated[
     CheckpointSpec, BeforeValidator(read_checkpoint), AlsoWritten(({"const": "auto"}, quantity("second")))
@@ -128,6 +150,13 @@ class TrainingSpec(FrozenModel):
         defaults.number("training.sequence")
     )
     """Tokens of one sequence."""
+    documents: Annotated[Distribution, Varying("token", positive=True, whole=True, at_most=MOST_DOCUMENT)] | None = (
+        Field(default=None, exclude_if=_is_none)
+    )
+    """Tokens of the documents that sequences are packed from, which do not attend to one another; none: each sequence
+    is one document."""
+    capacity: CapacityField | None = Field(default=None, exclude_if=_is_none)
+    """Limit on the tokens of an expert: a factor over the mean, or a mapping; none: no token is dropped."""
     batch: Annotated[float, Quantity("token", positive=True, at_most=MOST_BATCH)] = defaults.number("training.batch")
     """Tokens of one optimizer step."""
     plan: Literal["auto"] | LayoutSpec = "auto"

@@ -42,6 +42,10 @@ OPTIONS: dict[str, Option] = {
     "precision": Option(f"{_TRAINING}.precision", help="recipe: bf16, fp16 or fp8"),
     "sequence": Option(f"{_TRAINING}.sequence", help="tokens of one sequence"),
     "batch": Option(f"{_TRAINING}.batch", "tokens", "tokens of one optimizer step: 16.8e6"),
+    "documents": Option(
+        f"{_TRAINING}.documents", "tokens", "documents that sequences are packed from: 600 tokens, or a distribution"
+    ),
+    "capacity": Option(f"{_TRAINING}.capacity", help="tokens of an expert over the mean, beyond which they drop: 1.25"),
     "profile": Option(f"{_TRAINING}.profile", help="software profile of the catalogue"),
     "mfu": Option(f"{_TRAINING}.mfu", help="utilization of a step, instead of the predicted one: 0.4"),
     "step_time": Option(f"{_TRAINING}.step_time", "s", "time of a step, instead of the predicted one: 8.4s"),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sim.cost.layout import single
+from sim.cost.layout import joined, single
 from sim.cost.memory import per_device
 from sim.cost.training import step_times
 from sim.cost.work import Work
 from sim.errors import InfeasibleError, NotYetError
-from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, divisors, enumerate_layouts, joined, space
+from sim.plan.candidates import MICRO_BATCHES, MOST_VIRTUAL_STAGES, divisors, enumerate_layouts, space
 from sim.spec.layout import LayoutSpec
 from sim.validate.machines import setting_of
 from sim.validate.names import names

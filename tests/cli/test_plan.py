@@ -223,3 +223,59 @@ def test_memory_is_filled_to_the_share_that_is_asked_for() -> None:
     assert all(row["memory_bytes"]["total"] <= 40 * 2**30 for row in data["best"])
     for share in ("0%", "120%", "many"):
         assert refused(*SMALL, "--fill", share).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        (("mixtral-8x7b", "64xh100-sxm", "--tp", "2", "--etp", "2", "--ep", "4"), {"etp": 2}),
+        (("llama-3.1-8b", "64xh100-sxm", "--tp", "1", "--pp", "1", "--cp", "1", "--shard", "8"), {"shard": 8}),
+        (("llama-3.1-8b", "64xh100-sxm", "--cp", "4", "--cp-exchange", "all-gather"), {"cp_exchange": "all-gather"}),
+        (("llama-3.1-8b", "64xh100-sxm", "--pp", "4", "--stages", "balanced"), {"stages": "balanced"}),
+        (
+            ("llama-3.1-8b", "64xh100-sxm", "--pp", "4", "--last-stage-layers", "7"),
+            {"stages": "even", "last_stage_layers": 7},
+        ),
+    ],
+)
+def test_what_is_not_searched_is_in_every_layout(options: tuple[str, ...], row: dict[str, object]) -> None:
+    data = answer("plan", *options)
+    assert all(row.items() <= one["layout"].items() for one in data["best"])
+
+
+def test_what_experts_drop_and_documents_attend_to_is_said() -> None:
+    data = answer(
+        "plan",
+        "mixtral-8x7b",
+        "64xh100-sxm",
+        "--tp",
+        "2",
+        "--pp",
+        "1",
+        "--capacity",
+        "0.8",
+        "--documents",
+        "600 tokens",
+    )
+    assert data["capacity"] == {"factor": 0.8, "dropped": pytest.approx(0.2)}
+    assert data["attended_tokens"] == 600
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("mixtral-8x7b", "64xh100-sxm", "--etp", "3"), "expert tensor parallel divides the inner width"),
+        (("llama-3.1-8b", "64xh100-sxm", "--etp", "2"), "expert tensor parallel divides the inner width"),
+        (("llama-3.1-8b", "64xh100-sxm", "--shard", "7"), "hybrid sharding splits over a part"),
+        (("llama-3.1-8b", "64xh100-sxm", "--shard", "8", "--zero-stage", "0"), "hybrid sharding splits over a part"),
+        (("llama-3.1-8b", "64xh100-sxm", "--pp", "4", "--first-stage-layers", "40"), "leave each stage between them"),
+        (("llama-3.1-8b", "64xh100-sxm", "--stages", "even", "--schedule", "zb-v"), "stages of unequal layers"),
+        (("nemotron-3-nano-30b-a3b", "64xh100-sxm", "--tp", "16"), "divides"),
+        (("llama-3.1-8b", "64xh100-sxm", "--capacity", "1.2"), "the model has none"),
+        (("llama-3.1-8b", "64xh100-sxm", "--cp-exchange", "tree"), "ring"),
+    ],
+)
+def test_what_is_not_legal_names_its_rule(options: tuple[str, ...], said: str) -> None:
+    result = call("plan", *options)
+    assert result.exit_code in (2, 4)
+    assert said in result.stderr

@@ -3,13 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.cost.grouped import GroupedCurve
-from sim.cost.layout import RECOMPUTE, Layouts, single
+from sim.cost.layout import RECOMPUTE, joined, single
 from sim.cost.memory import MemoryRules, activation_bytes_per_token, per_device
 from sim.cost.recipe import recipe
 from sim.cost.training import PARTS, StepTimes, step_times
@@ -72,7 +71,7 @@ def test_parts_are_positive_and_sum_to_the_step(layout: dict[str, Any], model: s
 @given(st.lists(layouts(), min_size=2, max_size=6), st.sampled_from(["deepseek-v3", "gpt-oss-120b"]))
 def test_many_layouts_at_once_are_each_alone(many: list[dict[str, Any]], model: str) -> None:
     alone = [single(**layout) for layout in many]
-    together = Layouts(*(np.concatenate([getattr(x, name) for x in alone]) for name in Layouts.__slots__))
+    together = joined(alone)
     done, machine, software = work(model), MACHINES["h100-sxm"], real_software("h100-sxm")
     expected = [float(step_times(done, machine, software, each).step_s[0]) for each in alone]
     assert step_times(done, machine, software, together).step_s.tolist() == pytest.approx(expected, rel=1e-12)

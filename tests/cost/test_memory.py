@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.cost.layout import RECOMPUTE, Layouts, single
+from sim.cost.layout import RECOMPUTE, Layouts, joined, single
 from sim.cost.memory import Memory, MemoryRules, activation_bytes_per_token, per_device
 from sim.cost.parameters import count
 from sim.cost.recipe import recipe
@@ -192,7 +191,7 @@ def test_many_layouts_at_once_are_each_alone(layout: dict[str, object]) -> None:
     model = small_model(layers=16)
     alone = single(**layout)
     other = single(tp=2, pp=2, dp=2, zero_stage=3, recompute="full")
-    both = Layouts(*(np.concatenate([getattr(x, name) for x in (alone, other)]) for name in Layouts.__slots__))
+    both = joined((alone, other))
     assert of(model, both).row(0) == of(model, alone).row(0)
 
 

@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sim.cost.layout import SCHEDULE, single
-from sim.cost.schedules import bubble_s, can_run, chunks_in_flight, copies
-from sim.cost.slots import SCHEDULES, Timeline, play, slots
+from sim.cost.schedules import RULES, bubble_s, can_run, chunks_in_flight, copies
+from sim.cost.slots import Timeline, play, slots
 
 STAGES, VIRTUAL = st.integers(1, 64), st.integers(1, 12)
 SECONDS = st.floats(0.2, 2.0)
@@ -80,7 +80,7 @@ def test_bubble_of_dual_pipe_is_near_that_of_its_slots(half: int, more: int, inp
 
 @given(st.sampled_from(SCHEDULE), st.integers(2, 8), st.integers(1, 3), st.integers(1, 24))
 def test_a_stage_holds_what_its_slots_hold(name: str, stages: int, virtual: int, batches: int) -> None:
-    runs = SCHEDULES["interleaved" if name == "1f1b" and virtual > 1 else name].allows(stages, batches, virtual)
+    runs = RULES["interleaved" if name == "1f1b" and virtual > 1 else name].allows(stages, batches, virtual)
     order = SCHEDULE.index(name)
     if name != "1f1b":
         assert runs == bool(can_run(order, np.array([stages]), np.array([virtual]), np.array([batches]))[0])

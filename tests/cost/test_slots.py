@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.cost.schedules import RULES
 from sim.cost.slots import (
     BACKWARD,
     FORWARD,
     INPUT_GRADIENT,
     OVERLAPPED,
-    SCHEDULES,
     WEIGHT_GRADIENT,
     Slot,
     play,
@@ -26,7 +26,7 @@ Runnable = tuple[str, int, int, int]
 @st.composite
 def runnable(draw: st.DrawFn) -> Runnable:
     """A schedule with stages, micro-batches and virtual stages that it can run."""
-    name = draw(st.sampled_from(sorted(SCHEDULES)))
+    name = draw(st.sampled_from(sorted(RULES)))
     stages = 2 * draw(st.integers(1, 4)) if name == "dualpipe" else draw(st.integers(1 + (name == "interleaved"), 8))
     virtual = {"interleaved": draw(st.integers(2, 3)), "zb-v": 2}.get(name, 1)
     rounds, more = draw(st.integers(1, 3)), draw(st.integers(0, 12))
@@ -36,7 +36,7 @@ def runnable(draw: st.DrawFn) -> Runnable:
         "zb-v": 2 * stages - 1 + more,
         "dualpipe": 2 * stages + 2 * more,
     }.get(name, 1 + more)
-    assert SCHEDULES[name].allows(stages, batches, virtual)
+    assert RULES[name].allows(stages, batches, virtual)
     return name, stages, batches, virtual
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sim.cost.layout import RECOMPUTE, Layouts, single
+from sim.cost.layout import RECOMPUTE, joined, single
 from sim.cost.machine import Machine, Software
 from sim.cost.training import DENSE_PARTS, StepTimes, slowest_rank_pace, step_times
 from sim.cost.transformer import flop_per_token
@@ -80,7 +80,7 @@ def test_utilization_is_at_most_one(layout: dict[str, Any], model: str, chip: st
 @given(st.lists(layouts(), min_size=2, max_size=6))
 def test_many_layouts_at_once_are_each_alone(many: list[dict[str, Any]]) -> None:
     alone = [single(**layout) for layout in many]
-    together = Layouts(*(np.concatenate([getattr(x, name) for x in alone]) for name in Layouts.__slots__))
+    together = joined(alone)
     done, machine, software = work("llama-3.1-8b"), MACHINES["h100-sxm"], real_software("h100-sxm")
     expected = [float(step_times(done, machine, software, each).step_s[0]) for each in alone]
     assert step_times(done, machine, software, together).step_s.tolist() == pytest.approx(expected, rel=1e-12)

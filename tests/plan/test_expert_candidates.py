@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim.cost.layout import RECOMPUTE, SCHEDULE, single
 from sim.cost.memory import per_device
-from sim.cost.slots import SCHEDULES
+from sim.cost.schedules import RULES as ORDERS
 from sim.cost.training import step_times
 from sim.errors import InfeasibleError
 from sim.plan.candidates import EXPERTS, RULES, Space, enumerate_layouts, space
@@ -33,7 +33,7 @@ def brute_force(
     """Every legal layout by one loop after the other, the rules written out once more."""
     legal = set()
     assert model.experts is not None
-    axes = [getattr(degrees, name) for name in Space.__slots__]
+    axes = [getattr(degrees, name) for name in Space.__slots__ if name != "common"]
     for tp, pp, v, cp, micro, again, zero, sp, dp, ep, order in product(*axes):
         if model.heads % tp or model.ffn_hidden % tp or (model.kv_heads % tp and tp % model.kv_heads):
             continue
@@ -50,7 +50,7 @@ def brute_force(
             sp = int(splits)  # noqa: PLW2901 - wherever it is legal
         if (dp * cp == 1 and zero > min(degrees.zero_stage)) or (sp and not splits) or (tp > 1 and not sp):
             continue
-        if order and (pp == 1 or not SCHEDULES[SCHEDULE[order]].allows(pp, batch // (dp * micro), v)):
+        if order and (pp == 1 or not ORDERS[SCHEDULE[order]].allows(pp, batch // (dp * micro), v)):
             continue
         legal.add((tp, pp, v, cp, dp, micro, RECOMPUTE[again], zero, sp, ep, SCHEDULE[order]))
     return legal
@@ -76,7 +76,9 @@ def test_every_legal_layout_once_and_no_other(
     rows = [(*(row[name] for name in NAMES), row.get("schedule", "1f1b")) for row in listed]
     assert len(rows) == len(set(rows)) == found.legal
     assert set(rows) == brute_force(degrees, model, sequence, batch, devices, every_choice)
-    assert found.legal + sum(found.illegal.values()) == prod(len(getattr(degrees, name)) for name in Space.__slots__)
+    assert found.legal + sum(found.illegal.values()) == prod(
+        len(getattr(degrees, name)) for name in Space.__slots__ if name != "common"
+    )
     assert set(found.illegal) <= set(RULES)
     assert all((written.tensor_parallel * written.replicas) % written.expert_parallel == 0)
 

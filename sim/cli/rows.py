@@ -231,6 +231,17 @@ KINDS: Mapping[str, Kind] = {
         ),
         f"host: between two iterations.\n{_SEE}",
     ),
+    "scans": Kind(
+        "measured recurrences of Mamba-2 and delta rules by family of chips",
+        (
+            _NAME,
+            Column("gated delta\nof peak", "gated_delta", _percent),
+            Column("by channel\nof peak", "channel_delta", _percent),
+            Column("Mamba-2\nof peak", "state_space", _percent),
+            _TITLE,
+        ),
+        f"Share of the dense 16-bit peak that the chunked kernel reaches in training.\n{_SEE}",
+    ),
     "kernels": Kind(
         "measured kernels of inference by family of chips",
         (
@@ -477,6 +488,17 @@ def _engines() -> list[Row]:
     ]
 
 
+def _scans() -> list[Row]:
+    from sim.spec import catalog
+
+    entries = [catalog.load("scans", name) for name in catalog.names("scans")]
+    kinds = ("gated_delta", "channel_delta", "state_space")
+    return [
+        {"name": entry.name, "title": entry.title} | {kind: getattr(entry, kind).compute_efficiency for kind in kinds}
+        for entry in entries
+    ]
+
+
 def _kernels() -> list[Row]:
     from sim.spec import catalog
 
@@ -537,6 +559,7 @@ _READERS: Mapping[str, Callable[[], list[Row]]] = {
     "profiles": _profiles,
     "engines": _engines,
     "recipes": _recipes,
+    "scans": _scans,
     "kernels": _kernels,
     "calibration": _calibrations,
     "scenarios": _scenarios,

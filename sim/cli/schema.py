@@ -67,6 +67,7 @@ def _hardware() -> dict[str, Any]:
     from sim.spec.profile import Profile
     from sim.spec.quantity import FrozenModel
     from sim.spec.recipe import PrecisionRecipe
+    from sim.spec.scans import Scans
 
     kinds: dict[str, type[FrozenModel]] = {
         "accelerators": Accelerator,
@@ -77,6 +78,7 @@ def _hardware() -> dict[str, Any]:
         "profiles": Profile,
         "calibration": Calibration,
         "kernels": Kernels,
+        "scans": Scans,
         "engines": EngineProfile,
         "recipes": PrecisionRecipe,
     }

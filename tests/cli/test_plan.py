@@ -270,7 +270,7 @@ def test_what_experts_drop_and_documents_attend_to_is_said() -> None:
         (("llama-3.1-8b", "64xh100-sxm", "--shard", "8", "--zero-stage", "0"), "hybrid sharding splits over a part"),
         (("llama-3.1-8b", "64xh100-sxm", "--pp", "4", "--first-stage-layers", "40"), "leave each stage between them"),
         (("llama-3.1-8b", "64xh100-sxm", "--stages", "even", "--schedule", "zb-v"), "stages of unequal layers"),
-        (("nemotron-3-nano-30b-a3b", "64xh100-sxm", "--tp", "16"), "divides"),
+        (("nemotron-3-nano-30b", "64xh100-sxm", "--tp", "16"), "divides"),
         (("llama-3.1-8b", "64xh100-sxm", "--capacity", "1.2"), "the model has none"),
         (("llama-3.1-8b", "64xh100-sxm", "--cp-exchange", "tree"), "ring"),
     ],

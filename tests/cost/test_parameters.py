@@ -34,7 +34,7 @@ WEIGHTS = {
     "jamba-v0.1": 51_570_323_328,
     # Their files hold 256 and 128 numbers more for each router, which balance the experts and are not trained.
     "kimi-linear-48b-a3b": 49_122_681_728 - 26 * 256,
-    "nemotron-3-nano-30b-a3b": 31_577_940_288 - 23 * 128,
+    "nemotron-3-nano-30b": 31_577_940_288 - 23 * 128,
     "falcon-7b": 6_921_720_704,
     "deepseek-v2-lite": 15_706_484_224,
     "phi-4": 14_659_507_200,

@@ -38,8 +38,8 @@ H, V = 256, 1000
 FLASH = MemoryRules(reserve_bytes=0.0, fragmentation=0.0, flash_attention=True)
 HYBRIDS = (
     "nemotron-h-56b",
-    "nemotron-3-nano-30b-a3b",
-    "nemotron-3-super-120b-a12b",
+    "nemotron-3-nano-30b",
+    "nemotron-3-super-120b",
     "qwen3-next-80b-a3b",
     "kimi-linear-48b-a3b",
 )

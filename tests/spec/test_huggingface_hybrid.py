@@ -107,7 +107,7 @@ JAMBA: Json = {
     "tie_word_embeddings": False,
 }
 CATALOGUE = {
-    "nemotron-3-nano-30b-a3b": NANO,
+    "nemotron-3-nano-30b": NANO,
     "qwen3-next-80b-a3b": QWEN,
     "kimi-linear-48b-a3b": KIMI,
     "jamba-v0.1": JAMBA,

@@ -32,6 +32,10 @@ class StoredTables(Mapping[str, "Table"]):
             self._read[name] = read_table(self._files[name])
         return self._read[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a table, without reading it."""
+        return name in self._files
+
     def __iter__(self) -> Iterator[str]:
         """Go through the names."""
         return iter(sorted(self._files))

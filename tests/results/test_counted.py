@@ -12,7 +12,7 @@ from sim.results.counted import counted
 from sim.results.explain import explain, sql_of
 from sim.results.quantities import quantities
 from sim.results.record import TABLES, Record, read
-from sim.results.stored import query
+from sim.results.stored import StoredTables, query
 from sim.spec.load import load_document, read_scenario
 from sim.study.scenarios import run_scenario
 from tests.helpers.command import call
@@ -97,3 +97,11 @@ def test_accounts_are_of_the_whole_cluster() -> None:
     record = read(folder_of("clusters/service-beside-jobs"))
     held = float(record.tables["accounts"]["device_seconds"].sum())
     assert held == pytest.approx(record.result["devices"] * record.result["wall_clock_s"], rel=1e-9)
+
+
+def test_to_explain_a_figure_reads_no_table_into_memory() -> None:
+    """Whether a table is there is told by its file; the query reads what it needs."""
+    record = read(folder_of("serving/chat"))
+    assert explain(record, "chat.ttft_s.p99").computed is not None
+    assert isinstance(record.tables, StoredTables)
+    assert record.tables._read == {}

@@ -25,7 +25,7 @@ PAGES = {
     "jobs": ("clusters/two-trainings-one-spine", []),
 }
 SKIPPED = ("style", "script", "nav", "pre")
-NUMBER = re.compile(r"(?<![A-Za-z_.\d])[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+NUMBER = re.compile(r"(?<![A-Za-z_.\d])[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 ROWS = 12
 """Rows of a table that are kept; the results of runs are golden elsewhere."""
 

@@ -15,13 +15,15 @@ from sim.spec.graph_edges import Edge, common, edges, forward, indices, judged, 
 from sim.spec.validate import near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from sim.spec.document import Document, Path
     from sim.spec.graph import GraphSpec, NodeSpec
     from sim.spec.scenario import Scenario
 
 MAX_PROBLEMS = 20
+MAX_CIRCLE = 12
+"""Nodes of a circle that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,9 @@ def _told(problem: Problem, document: Document | None) -> SimError:
     return FileError(problem.rule, problem.value, where, problem.mend, document.snippet(problem.path))
 
 
-def _unknown(name: str, known: Iterable[str], noun: str, path: Path) -> Iterator[Problem]:
-    known = list(known)
-    if name not in known:
+def _unknown(name: str, named: Collection[str], noun: str, path: Path) -> Iterator[Problem]:
+    if name not in named:
+        known = list(named)
         there = f"{noun}s here: {', '.join(known[:24])}" if known else f"the scenario has no {noun}s"
         yield Problem(path, f"there is no {noun} '{name}'", name, near(name, known) or there)
 
@@ -164,7 +166,10 @@ def _circle(name: str, graph: GraphSpec) -> Problem | None:
     for (source, node_name), path in paths.items():
         order.add_edge(source, node_name, path=path)
     found = nx.find_cycle(order)
-    around = " -> ".join([*(one for one, _ in found), found[0][0]])
+    names = [one for one, _ in found]
+    if len(names) > MAX_CIRCLE:
+        names = [*names[: MAX_CIRCLE // 2], "...", *names[-MAX_CIRCLE // 2 :]]
+    around = " -> ".join([*names, found[0][0]])
     return Problem(
         order.edges[found[0]]["path"],
         "nodes wait for each other in a circle",

@@ -9,7 +9,6 @@ line over the sum of their contexts, so that one iteration and ten thousand are 
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
     Counts = npt.NDArray[np.int64]
-    Line = tuple[list[float], list[float], list[float]]
+    Line = tuple[list[int], list[float], list[float]]
 
 FIRST_TABLE = 1024
 """Entries that a table begins with; it doubles when it is asked beyond."""
@@ -161,7 +160,7 @@ class IterationCost:
         Source: as mixed_s.
         Valid for: as mixed_s.
         """
-        knots, bases, slopes = map(np.array, self._lines.get(decoding) or self._line(decoding))
+        knots, bases, slopes = (np.array(part) for part in self._lines.get(decoding) or self._line(decoding))
         index = np.searchsorted(knots, contexts, side="right")
         return np.asarray(self._decode_base_s(decoding) + (bases[index] + slopes[index] * contexts), np.float64)
 
@@ -217,9 +216,8 @@ class IterationCost:
         """Find the piece of the line that a context lies on, and keep it: the next one mostly lies there too."""
         knot, base, slope = self._lines.get(decoding) or self._line(decoding)
         index = bisect_right(knot, context)
-        # Contexts are whole numbers, which are compared faster with whole ends.
-        low = ceil(knot[index - 1]) if index else 0
-        high = ceil(knot[index]) if index < len(knot) else LONGEST_SUM
+        low = knot[index - 1] if index else 0
+        high = knot[index] if index < len(knot) else LONGEST_SUM
         self._pieces[decoding] = (low, high, base[index], slope[index])
         return base[index], slope[index]
 
@@ -230,7 +228,9 @@ class IterationCost:
         values = self._parts.decode_attention_s(decoding, knots)
         slopes = np.diff(values) / np.diff(knots)
         bases = values[:-1] - slopes * knots[:-1]
-        line = self._lines[decoding] = (knots[1:-1].tolist(), bases.tolist(), slopes.tolist())
+        # Contexts are whole numbers, which are compared faster with whole ends.
+        ends: list[int] = np.ceil(knots[1:-1]).astype(np.int64).tolist()
+        line = self._lines[decoding] = (ends, bases.tolist(), slopes.tolist())
         return line
 
 

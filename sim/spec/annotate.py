@@ -204,7 +204,7 @@ def scalar(value: object) -> str:
     """Write a value so that YAML reads the same again."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(scalar(item) for item in value)}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {scalar(item)}' for key, item in value.items())}}}"

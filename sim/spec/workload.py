@@ -153,8 +153,7 @@ class TrainingSpec(FrozenModel):
     documents: Annotated[Distribution, Varying("token", positive=True, whole=True, at_most=MOST_DOCUMENT)] | None = (
         Field(default=None, exclude_if=_is_none)
     )
-    """Tokens of the documents that sequences are packed from, which do not attend to one another; none: each sequence
-    is one document."""
+    """Tokens of the documents that sequences are packed from; attention ends at each; none: a sequence is one."""
     capacity: CapacityField | None = Field(default=None, exclude_if=_is_none)
     """Limit on the tokens of an expert: a factor over the mean, or a mapping; none: no token is dropped."""
     batch: Annotated[float, Quantity("token", positive=True, at_most=MOST_BATCH)] = defaults.number("training.batch")

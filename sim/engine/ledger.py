@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
 TOLERANCE = 1e-9
 """Relative rounding that the conservation laws allow."""
@@ -35,14 +36,15 @@ class Accounts:
 class Ledger:
     """Holds each device in exactly one account at any time, and sums the time that it spends there.
 
-    Devices are whole numbers, so none gets lost. What a device really did while it ran is known only later (an
-    interruption decides whether work was useful or lost): it runs in a provisional account, which `settle` divides.
+    Devices are whole numbers, or exact fractions where some are given in shares, so none gets lost. What a device
+    really did while it ran is known only later (an interruption decides whether work was useful or lost): it runs in a
+    provisional account, which `settle` divides.
     """
 
     def __init__(self, capacity: int) -> None:
         """Open at time 0 with all devices free."""
         self.capacity = capacity
-        self._devices: dict[str, int] = {FREE: capacity}
+        self._devices: dict[str, int | Fraction] = {FREE: capacity}
         self._since_s: dict[str, float] = {FREE: 0.0}
         self._device_seconds: dict[str, float] = {FREE: 0.0}
         self._provisional: dict[str, None] = {}
@@ -50,7 +52,7 @@ class Ledger:
         self._supplied: dict[str, float] = {}
         self._due: dict[tuple[str, str], float] = {}
 
-    def move(self, now_s: float, source: str, target: str, devices: int) -> None:
+    def move(self, now_s: float, source: str, target: str, devices: int | Fraction) -> None:
         """Take devices from one account to another.
 
         Raises:

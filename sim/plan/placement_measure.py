@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim.errors import UsageError
 from sim.plan.placement import WHOLE_MILLI, ClusterState, pools_of
 
@@ -74,18 +76,26 @@ def fragmentation(
 
 
 class FragmentationOverTime:
-    """Fragmentation averaged over time: unusable device-seconds over free device-seconds, for jobs of whole devices.
+    """Fragmentation averaged over time: unusable device-seconds over free device-seconds.
 
     It watches the state, so that every change of free counts, by whomever, closes the time before it.
     """
 
-    def __init__(self, state: ClusterState, mix: Sequence[tuple[int, float]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: ClusterState,
+        mix: Sequence[tuple[float, float]],
+        clock: Callable[[], float],
+        shared: SharedDevices | None = None,
+    ) -> None:
         """Watch a state from now on.
 
         Args:
             state: the cluster; its ``before_change`` is taken.
-            mix: devices that a job needs on one node (one that needs more takes whole nodes), and its weight.
+            mix: devices that a job needs on one node (one that needs more takes whole nodes, one that needs less than
+                1 a share), and its weight.
             clock: gives the present time in s.
+            shared: devices that are given in shares, where there are any.
 
         """
         self._state, self._clock, self._since_s = state, clock, clock()
@@ -98,6 +108,10 @@ class FragmentationOverTime:
             ]
             for pool in state.map.pools
         ]
+        self._shared = shared
+        left = np.arange(WHOLE_MILLI + 1) / WHOLE_MILLI
+        self._left_lost = left * sum(weight / total * (left < min(least, 1.0)) for least, weight in mix)
+        """What the mean job cannot use of a shared device, by the thousandths left of it."""
         state.before_change = self.settle
 
     def settle(self) -> None:
@@ -111,6 +125,10 @@ class FragmentationOverTime:
             index = self._state.index(number)
             self._free_device_s += elapsed_s * index.total
             self._unusable_device_s += elapsed_s * sum(lost[count] * nodes for count, nodes in index.by_free())
+        if self._shared is not None and self._shared.is_used:
+            left = self._shared.by_left
+            self._free_device_s += elapsed_s * float(left @ np.arange(WHOLE_MILLI + 1)) / WHOLE_MILLI
+            self._unusable_device_s += elapsed_s * float(left @ self._left_lost)
 
     @property
     def share(self) -> float:

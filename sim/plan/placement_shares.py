@@ -9,12 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim.errors import UsageError
 from sim.plan.placement import WHOLE_MILLI, Allocation, ClusterState, pools_of
 from sim.plan.placement_rules import place, release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy.typing as npt
 
 
 class SharedDevices:
@@ -25,8 +29,19 @@ class SharedDevices:
         self.state = state
         self._room: list[list[tuple[int, int, int]]] = [[] for _ in state.map.pools]
         """Of each pool: thousandths left, node, number of the device; sorted."""
+        self.by_left: npt.NDArray[np.float64] = np.zeros(WHOLE_MILLI + 1)
+        """Shared devices by the thousandths left of them; floats, because products of floats are the fast ones."""
+        self.is_used = False
+        """Whether any device was ever shared."""
         self._left: dict[int, int] = {}
         self._device: dict[int, Allocation] = {}
+
+    def fits(self, milli: int, pool: str) -> bool:
+        """Tell whether a share has room in a pool, on a shared device or on a free one."""
+        number = self.state.map.pool_index[pool]
+        if self.state.index(number).total:
+            return True
+        return any(left >= milli and not self.state.is_down[node] for left, node, _ in reversed(self._room[number]))
 
     def place(self, milli: int, rule: str = "best", *, pool: str | Sequence[str] | None = None) -> Allocation | None:
         """Give a share of the fullest shared device that has room for it, or of a new one; None where neither is left.
@@ -51,6 +66,8 @@ class SharedDevices:
             for at in range(bisect_left(room, (milli, -1, -1)), len(room)):
                 left, node, slot = room[at]
                 if not self.state.is_down[node]:
+                    self._changes()
+                    self.by_left[left] -= 1
                     del room[at]
                     return self._give(number, slot, node, left, milli)
             device = place(self.state, 1, rule, pool=self.state.map.pools[number].name)
@@ -67,22 +84,32 @@ class SharedDevices:
 
         """
         self.state.forget(share)
+        self._changes()
         slot, (node,) = share.slot, share.nodes
         room = self._room[int(self.state.map.pool_of[node])]
         left = self._left[slot]
         del room[bisect_left(room, (left, node, slot))]
+        self.by_left[left] -= 1
         if left + share.milli == WHOLE_MILLI:
             del self._left[slot]
             release(self.state, self._device.pop(slot))
             return
         self._left[slot] = left + share.milli
+        self.by_left[left + share.milli] += 1
         insort(room, (left + share.milli, node, slot))
 
     def left_milli(self, pool: int) -> list[int]:
         """Give what is left of each shared device of a pool whose node is not down, the fullest device first."""
         return [left for left, node, _ in self._room[pool] if not self.state.is_down[node]]
 
+    def _changes(self) -> None:
+        """Tell who watches the state that what is left of a shared device changes."""
+        if self.state.before_change is not None:
+            self.state.before_change()
+
     def _give(self, pool: int, slot: int, node: int, left: int, milli: int) -> Allocation:
+        self.is_used = True
         self._left[slot] = left - milli
+        self.by_left[left - milli] += 1
         insort(self._room[pool], (left - milli, node, slot))
         return self.state.record((node,), (0,), slot, milli)

@@ -12,8 +12,11 @@ from sim.results.jobs import JobFigures, figures, jain, over_time
 from sim.results.run_report import Column, Section, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from sim.engine.cluster.job import Devices
     from sim.engine.cluster.recording import ClusterRecording
     from sim.results.run_report import Better
 
@@ -94,7 +97,7 @@ def tables(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
             "tenant": np.array([job.tenant for job in jobs], dtype=object),
             "service": np.array([""] * (len(jobs) - len(recording.replicas)) + list(recording.replicas), dtype=object),
             "priority": np.array([job.priority for job in jobs], dtype=np.int64),
-            "devices": np.array([job.devices for job in jobs], dtype=np.int64),
+            "devices": _counts([job.devices for job in jobs]),
             "arrival_s": np.array([job.arrival_s for job in jobs], dtype=np.float64),
             "start_s": recording.start_s,
             "finish_s": recording.finish_s,
@@ -121,6 +124,11 @@ def tables(recording: ClusterRecording) -> dict[str, dict[str, NDArray[Any]]]:
             "detail": np.array([detail for _, _, detail in recording.events], dtype=object),
         },
     }
+
+
+def _counts(devices: Sequence[Devices]) -> NDArray[Any]:
+    """Give whole numbers, or floats where some are shares of a device."""
+    return np.array(devices, dtype=np.int64 if all(isinstance(each, int) for each in devices) else np.float64)
 
 
 def parts(recording: ClusterRecording) -> tuple[tuple[str, float], ...]:

@@ -13,7 +13,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from sim.errors import UnitError
-from sim.spec.quantity import UNITS_REQUIRED, Quantity, refusal
+from sim.spec.quantity import UNITS_REQUIRED, Quantity, refusal, refuse_odd_share
 from sim.units import DIMENSIONS
 
 Kind = Literal["fixed", "uniform", "lognormal", "exponential", "empirical"]
@@ -29,6 +29,8 @@ _FORMS: dict[str, tuple[str, ...]] = {
 }
 """The numbers of each kind that has names for them, in the order in which they are kept."""
 _KINDS = (*_FORMS, "empirical")
+_ONE_BY_ONE: tuple[tuple[str, ...], ...] = ((), ("empirical",))
+"""Where the values stand that are drawn as they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Varying:
     """Whether zero is refused too."""
     whole: bool = False
     """Whether draws are whole numbers."""
+    shares: bool = False
+    """Whether values that are given one by one may also be shares of a device, below one."""
     at_most: float | None = None
     """The largest value allowed, in SI; an unbounded distribution may still draw more."""
 
@@ -135,7 +139,9 @@ class Varying:
     def _number(self, value: object, at: tuple[str | int, ...] = (), *, units_required: bool) -> float:
         try:
             number = self._quantity().read(value, units_required=units_required)
-            if self.whole and number != int(number):
+            if self.shares and number != int(number) and at[:1] in _ONE_BY_ONE:
+                refuse_odd_share(number, value)
+            elif self.whole and number != int(number):
                 raise refusal(f"{DIMENSIONS[self.dimension].noun} must be whole here", value, self._example())
         except UnitError as error:
             raise _at(refusal(error.rule, error.value, error.mend), at, value) from None

@@ -353,12 +353,13 @@ def _table(header: list[str]) -> Callable[[str], TraceJob | None]:
         if len(row) != len(header):
             raise _BadLineError(f"a line has {len(header)} fields, as the header", f"{len(row)} fields: {line}")
         value = {what: row[place].strip() if place is not None else "" for what, place in places.items()}
-        devices = _whole(value["devices"], "the number of devices", 0) if value["devices"] else None
+        devices, milli = _devices(value["devices"]) if value["devices"] else (None, 0)
         if devices == 0:
             return None
         return TraceJob(
             arrival_s=_moment(value["arrival_s"]) if value["arrival_s"] else None,
             devices=devices,
+            milli=milli,
             run_s=_time(_number(row[run_at], "the run time"), "the run time"),
             estimate_s=_time(_number(value["estimate_s"], "the estimate"), "the estimate")
             if value["estimate_s"]
@@ -369,6 +370,15 @@ def _table(header: list[str]) -> Callable[[str], TraceJob | None]:
         )
 
     return parse
+
+
+def _devices(text: str) -> tuple[int, int]:
+    """Read whole devices, or thousandths of one."""
+    number = _number(text, "the number of devices")
+    milli = round(number * 1000)
+    if 0 < number < 1 and milli and abs(number * 1000 - milli) <= 1e-9:  # noqa: PLR2004 - rounding
+        return 1, milli
+    return _whole(number, "the number of devices", 0), 0
 
 
 def _moment(text: str) -> float:

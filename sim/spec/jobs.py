@@ -15,6 +15,7 @@ from sim.spec.quantity import (
     FrozenModel,
     PositiveCount,
     Seconds,
+    WholeOrShare,
     refusal,
     refuse_truth,
 )
@@ -22,7 +23,7 @@ from sim.spec.short_forms import AlsoWritten
 
 JobTraceFormat = Literal["auto", "swf", "gavel", "alibaba-2023", "csv"]
 Priority = Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(refuse_truth)]
-Devices = Annotated[Distribution, Varying("count", positive=True, whole=True, at_most=1e9)]
+Devices = Annotated[Distribution, Varying("count", positive=True, whole=True, shares=True, at_most=1e9)]
 Duration = Annotated[Distribution, Varying("second", at_most=1e11)]
 
 
@@ -68,8 +69,8 @@ class JobSpec(FrozenModel):
     """Name in tables; its number where none is given."""
     at: Seconds = 0.0
     """When it is submitted."""
-    devices: PositiveCount
-    """Devices that it asks for, all at once."""
+    devices: WholeOrShare
+    """Devices that it asks for, all at once; below 1 it is a share of one: 0.25."""
     runtime: Seconds | None = None
     """How long it takes on them; or `until`."""
     until: Seconds | None = Field(default=None, exclude_if=lambda given: given is None)
@@ -102,6 +103,12 @@ class JobSpec(FrozenModel):
             raise refusal("nobody knows how long a job with until takes", "estimate", "leave out estimate")
         return self
 
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.devices < 1 and self.elastic is not None:
+            raise refusal("an elastic job asks for whole devices", self.devices, "devices: 1, or leave out elastic")
+        return self
+
 
 def _is_empty(value: object) -> bool:
     return not value
@@ -127,7 +134,7 @@ class JobsSpec(FrozenModel):
     arrivals: Arrivals | None = None
     """When jobs come, where no list or trace says it: a rate ('6/h'), or one of the ways of requests."""
     devices: Devices | None = None
-    """Devices of a job, where no list or trace says it."""
+    """Devices of a job, or the share of one, where no list or trace says it."""
     runtime: Duration | None = None
     """How long a job takes, where no list or trace says it."""
     overestimate: Annotated[Distribution, Varying("count", positive=True, at_most=1e6)] | None = None

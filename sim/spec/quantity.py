@@ -256,6 +256,27 @@ def _whole(value: object, least: int) -> int:
     return int(number)
 
 
+def read_devices(value: object) -> float:
+    """Read whole devices, or the share of one that a job asks for: 8, or 0.25."""
+    try:
+        number = parse(cast("str | float", value), "count")
+    except UnitError as error:
+        raise refusal(error.rule, error.value, error.mend) from None
+    if not 0 < number < 1:
+        return _whole(value, 1)
+    refuse_odd_share(number, value)
+    return number
+
+
+def refuse_odd_share(number: float, value: object) -> None:
+    """Refuse a share of a device that is not counted in thousandths."""
+    milli = number * 1000
+    if round(milli) < 1 or abs(milli - round(milli)) > _ROUNDING or number > 1:
+        rule = "a job asks for whole devices, or for a share of one in thousandths"
+        raise refusal(rule, value, "write it like 8, or 0.25")
+
+
+_ROUNDING = 1e-9
 MAX_COUNT = 10**12
 """No count in a file is larger: a thousand times the accelerators of the world."""
 
@@ -289,6 +310,11 @@ PositiveCount = Annotated[
     int,
     BeforeValidator(partial(_whole, least=1)),
     WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "x-unit": "1", "examples": [24576]}),
+]
+WholeOrShare = Annotated[
+    int | float,
+    BeforeValidator(read_devices),
+    WithJsonSchema({"type": ["number", "string"], "exclusiveMinimum": 0, "x-unit": "1", "examples": [8, 0.25]}),
 ]
 Count = Annotated[
     int,

@@ -123,7 +123,8 @@ def prepare_cluster(scenario: Scenario, *, allow_code: bool = False) -> Prepared
 def _meter(places: Places, scheduler: Scheduler) -> FragmentationOverTime:
     """Watch how much of what is free the jobs of this workload could not use, each job as often as it comes."""
     mix = Counter(job.chunk or job.devices for job in scheduler.workload.jobs) or Counter([1])
-    return FragmentationOverTime(places.state, sorted(mix.items()), lambda: scheduler.now_s)
+    weights = sorted((float(devices), float(count)) for devices, count in mix.items())
+    return FragmentationOverTime(places.state, weights, lambda: scheduler.now_s, places.shared)
 
 
 def _network(prepared: Prepared) -> SharedFabric | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,13 @@ import numpy as np
 from sim.engine.arrivals import arrival_times, sample
 from sim.engine.cluster.job import RIGID, Job, Scaling, Workload
 from sim.errors import ScenarioError
+from sim.plan.placement import WHOLE_MILLI
 from sim.spec.job_traces import TraceJob, read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sim.engine.cluster.job import Speed
+    from sim.engine.cluster.job import Devices, Speed
     from sim.engine.random import Streams
     from sim.spec.jobs import JobSpec, JobsSpec
     from sim.spec.tenants import TenantSpec
@@ -29,7 +31,7 @@ class Asked:
     """A job before it has its number."""
 
     arrival_s: float
-    devices: int
+    devices: Devices
     run_s: float
     estimate_s: float
     workload: str
@@ -46,7 +48,6 @@ class Asked:
     serial: float = 0.0
     chunk: int = 0
     flop: float = 0.0
-    milli: int = 0
     until_s: float | None = None
     """When its owner gives it up, where nobody knows how long it takes."""
 
@@ -99,8 +100,15 @@ def gather(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams, 
                 where,
                 f"kinds: {{{', '.join(f'{kind}: {1 / (at + 1):.2g}' for at, kind in enumerate(machine.kinds))}}}",
             )
+        if job.devices < 1 and machine.cluster_map is None:
+            raise ScenarioError(
+                "a share of a device has a place on one device",
+                f"devices: {float(job.devices):g}, place: anywhere",
+                where,
+                "policy: {place: best}, or packed",
+            )
         if spec.mfu is not None and job.until_s is None:
-            job.flop = job.run_s * job.devices * machine.peak_flop_per_s(job.kinds) * spec.mfu
+            job.flop = job.run_s * float(job.devices) * machine.peak_flop_per_s(job.kinds) * spec.mfu
         if spec.estimates == "exact":
             job.estimate_s = job.run_s
     return found
@@ -140,11 +148,11 @@ def _listed(spec: JobsSpec, job: JobSpec, tenants: Mapping[str, TenantSpec]) -> 
     elastic = job.elastic
     speed: Speed = RIGID
     if elastic is not None or job.kinds:
-        speed = Scaling(job.devices, 0.0 if elastic is None else elastic.serial, job.kinds)
+        speed = Scaling(_devices(job.devices), 0.0 if elastic is None else elastic.serial, job.kinds)
     run_s = math.inf if job.runtime is None else job.runtime
     return Asked(
         arrival_s=spec.at + job.at,
-        devices=job.devices,
+        devices=_devices(job.devices),
         run_s=run_s,
         estimate_s=run_s if job.estimate is None else job.estimate,
         until_s=None if job.until is None else spec.at + job.until,
@@ -176,7 +184,8 @@ def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Stream
     asked = []
     for index, job in enumerate(jobs):
         tenant = spec.tenant or job.tenant
-        width, run_s = int(devices[index]), float(runs[index])
+        width = Fraction(job.milli, WHOLE_MILLI) if job.milli else _devices(float(devices[index]))
+        run_s = float(runs[index])
         # A scenario writes names of kinds in small letters.
         speeds = {known.get(kind.lower(), kind): speed for kind, speed in job.speeds.items()}
         asked.append(
@@ -193,7 +202,6 @@ def _recorded(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Stream
                 restart_s=spec.restart,
                 kinds=tuple(speeds),
                 speed=Scaling(width, 0.0, speeds) if speeds else RIGID,
-                milli=job.milli,
             )
         )
     left_out = [f"{trace.left_out} lines of the trace: jobs that never ran, or asked for no device"]
@@ -237,7 +245,12 @@ def _drawn_column(
         return found
     distribution = getattr(spec, name)
     drawn = sample(distribution, streams.generator(f"jobs/{spec.name}/{name}"), count)
-    return np.maximum(drawn, 1.0) if name == "devices" else drawn
+    return np.maximum(drawn, 1.0) if name == "devices" and distribution.kind not in ("fixed", "empirical") else drawn
+
+
+def _devices(amount: float) -> Devices:
+    """Give whole devices, or the exact share of one."""
+    return int(amount) if amount >= 1 else Fraction(round(amount * WHOLE_MILLI), WHOLE_MILLI)
 
 
 def _drawn(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams) -> list[Asked]:
@@ -251,7 +264,7 @@ def _drawn(spec: JobsSpec, tenants: Mapping[str, TenantSpec], streams: Streams) 
     return [
         Asked(
             arrival_s=spec.at + arrival_s,
-            devices=int(width),
+            devices=_devices(width),
             run_s=run_s,
             estimate_s=run_s * share,
             workload=spec.name,

@@ -13,6 +13,7 @@ from sim.study.cluster_jobs import Asked, Gathered, priority_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sim.engine.cluster.job import Devices
     from sim.plan.placement import Allocation
     from sim.plan.routes import Traffic
     from sim.spec.scenario import Scenario
@@ -30,11 +31,11 @@ class TrainingSpeed:
         self._reference = self._steps[self._first].on(asked)
         self._paces: dict[int, Pace] = {}
 
-    def at(self, devices: int, kind: str, place: object = None) -> Pace:
+    def at(self, devices: Devices, kind: str, place: object = None) -> Pace:
         """Give the pace; 0 where the model does not fit so few devices, or runs on no such kind."""
-        steps = self._steps.get(kind or self._first)
-        step = None if steps is None else steps.on(devices, place)  # type: ignore[arg-type]  # places are allocations
-        prepared = None if steps is None else steps.prepared(devices)
+        count, steps = int(devices), self._steps.get(kind or self._first)
+        step = None if steps is None else steps.on(count, place)  # type: ignore[arg-type]  # places are allocations
+        prepared = None if steps is None else steps.prepared(count)
         if step is None or prepared is None or self._reference is None:
             return Pace(0.0)
         if id(step) not in self._paces:
@@ -43,15 +44,15 @@ class TrainingSpeed:
             self._paces[id(step)] = Pace(step.steps_per_s / self._reference.steps_per_s, step.parts, overhead)
         return self._paces[id(step)]
 
-    def exchange(self, devices: int, kind: str, place: Allocation) -> tuple[Sequence[Traffic], float]:
+    def exchange(self, devices: Devices, kind: str, place: Allocation) -> tuple[Sequence[Traffic], float]:
         """Give what a step exchanges where the run sits, and the seconds from step to step, checkpoints included."""
-        steps = self._steps[kind]
-        step = steps.on(devices, place)
-        return ((), 1.0) if step is None else (steps.placed(devices).at(place).traffic, 1.0 / step.steps_per_s)
+        count, steps = int(devices), self._steps[kind]
+        step = steps.on(count, place)
+        return ((), 1.0) if step is None else (steps.placed(count).at(place).traffic, 1.0 / step.steps_per_s)
 
-    def nested(self, devices: int, kind: str) -> Sequence[tuple[int, float]]:
+    def nested(self, devices: Devices, kind: str) -> Sequence[tuple[int, float]]:
         """Give the spans of its groups of collectives, each with the seconds that a step waits for it."""
-        prepared = self._steps[kind].prepared(devices)
+        prepared = self._steps[kind].prepared(int(devices))
         if prepared is None or prepared.layout is None:
             return ()
         return nested_of(traffic_of(prepared.layout, prepared.run.step_parts))

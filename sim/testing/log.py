@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.recording import ClusterRecording
     from sim.engine.cluster.run import Run
 
@@ -18,7 +18,7 @@ class Hold:
     number: int
     begin_s: float
     end_s: float
-    devices: int
+    devices: Devices
     nodes: tuple[int, ...]
     counts: tuple[int, ...]
 
@@ -29,7 +29,7 @@ class Watcher:
     def __init__(self) -> None:
         """Begin with nobody."""
         self.holds: list[Hold] = []
-        self._open: dict[int, tuple[float, int, tuple[int, ...], tuple[int, ...]]] = {}
+        self._open: dict[int, tuple[float, Devices, tuple[int, ...], tuple[int, ...]]] = {}
 
     def note(self, what: str, now_s: float, run: Run) -> None:
         """Write down a start, a change of size or a stop."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sim.engine.cluster.job import Job, Workload
+    from sim.engine.cluster.job import Devices, Job, Workload
     from sim.engine.cluster.policy import Policy
     from sim.testing.case import Case
     from sim.testing.log import Log
@@ -40,7 +40,7 @@ class Trial:
         rank = self.policy().rank
         return sorted(self.log.waiting_at(time_s), key=rank)
 
-    def free_at(self, time_s: float) -> int:
+    def free_at(self, time_s: float) -> Devices:
         """Give the devices that nobody holds just after a time."""
         return self.case.devices - sum(hold.devices for hold in self.log.held_at(time_s))
 
@@ -131,7 +131,7 @@ def _easy_promise(trial: Trial) -> Iterator[str]:
             return
 
 
-def _shadow_s(trial: Trial, head: Job, running: list[tuple[int, int]], time_s: float) -> float:
+def _shadow_s(trial: Trial, head: Job, running: list[tuple[int, Devices]], time_s: float) -> float:
     free = trial.case.devices - sum(devices for _, devices in running)
     ends = sorted(
         (max(trial.log.starts[number] + trial.log.jobs[number].estimate_s, time_s), devices)

@@ -9,7 +9,7 @@ from sim.engine.cluster.places import Places
 from sim.plan.placement_rules import release
 
 if TYPE_CHECKING:
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.plan.placement import Allocation
 
 
@@ -20,9 +20,11 @@ class Relabelled(Places):
     how many nodes stays as it was.
     """
 
-    def take(self, job: Job, devices: int, kind: str) -> Allocation:
+    def take(self, job: Job, devices: Devices, kind: str) -> Allocation:
         """Take the last of the nodes that are as free as those of the rule, in place of them."""
         found, state = super().take(job, devices, kind), self.state
+        if found.milli:
+            return found  # A share stays where the fullest device is.
         release(state, found)
         chosen: dict[int, list[int]] = defaultdict(list)
         for node, count in zip(found.nodes, found.counts, strict=True):

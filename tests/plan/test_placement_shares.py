@@ -169,3 +169,33 @@ def test_fragmentation_over_time_is_the_mean_of_that_at_each_time(steps, wanted)
         place(state, devices)
     meter.settle()
     assert meter.share == pytest.approx(unusable / free if free else 0.0)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([100, 250, 400, 700, 1000, 2000]), st.floats(0.1, 5.0)), min_size=1, max_size=25
+    ),
+    st.sampled_from([0.3, 0.5, 1.0, 2.0]),
+)
+def test_fragmentation_over_time_counts_shares_as_at_each_time(steps, wanted) -> None:
+    clock = [0.0]
+    state = small()
+    shared = SharedDevices(state)
+    meter = FragmentationOverTime(state, [(wanted, 1.0), (1.0, 2.0)], lambda: clock[0], shared)
+    live, free, unusable = [], 0.0, 0.0
+    for number, (milli, elapsed_s) in enumerate(steps):
+        now = fragmentation(state, [(wanted, 1.0), (1.0, 2.0)], shared=shared)
+        free, unusable = free + elapsed_s * now.free_devices, unusable + elapsed_s * now.unusable_devices
+        clock[0] += elapsed_s
+        fits = milli >= 1000 or any(shared.fits(milli, pool) for pool in ("t4", "a10"))
+        share = shared.place(milli) if milli < 1000 else None
+        assert milli >= 1000 or fits == (share is not None)
+        if share is not None:
+            live.append(share)
+        elif milli >= 1000:
+            place(state, milli // 1000)
+        if live and number % 3 == 2:
+            shared.release(live.pop(number % len(live)))
+    meter.settle()
+    assert meter.share == pytest.approx(unusable / free if free else 0.0)

@@ -27,7 +27,7 @@ ON, BUDGET = "1024xh100-sxm", "1e24 FLOP"
 
 def cluster(scenario: Scenario) -> ClusterSpec:
     assert isinstance(scenario.one_cluster, ClusterSpec)
-    return scenario.cluster
+    return scenario.one_cluster
 
 
 @pytest.mark.parametrize("text", ["1024xh100-sxm", "1,024 x h100-sxm", "1_024xH100-SXM", " 1024Xh100-sxm "])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sim.engine.cluster.job import Pace, Workload
+    from sim.engine.cluster.job import Devices, Pace, Workload
     from sim.engine.cluster.rules import Pool
     from sim.engine.cluster.run import Run
     from sim.engine.ledger import Ledger
@@ -55,7 +55,8 @@ class Books:
         self.preemptions = array("q", [0]) * count
         self.failures = array("q", [0]) * count
         self._kinds = {pool.kind: index for index, pool in enumerate(pools)}
-        self._position, self._devices, self._kind = array("q"), array("q"), array("q")
+        self._position, self._kind = array("q"), array("q")
+        self._devices: array[Any] = array("q")
         self._began_s, self._ended_s = array("d"), array("d")
         self._work_s, self._lost_s = array("d"), array("d")
         self._pools = pools
@@ -137,14 +138,14 @@ class Books:
                 position=np.frombuffer(self._position, np.int64),
                 start_s=np.frombuffer(self._began_s, np.float64),
                 end_s=np.frombuffer(self._ended_s, np.float64),
-                devices=np.frombuffer(self._devices, np.int64),
+                devices=np.frombuffer(self._devices, self._devices.typecode),
                 kind=np.frombuffer(self._kind, np.int64),
                 work_s=np.frombuffer(self._work_s, np.float64),
                 lost_s=np.frombuffer(self._lost_s, np.float64),
             ),
         }
 
-    def were_down(self, kind: str, devices: int, seconds: float) -> None:
+    def were_down(self, kind: str, devices: Devices, seconds: float) -> None:
         """Enter how long devices of a kind were out of order."""
         self._down_s[self._kinds[kind]] += devices * seconds
 
@@ -198,7 +199,7 @@ class Books:
         """
         if len(self._pools) == 1:
             return  # The ledger has the same sums.
-        held = np.frombuffer(self._devices, np.int64) * (
+        held = np.frombuffer(self._devices, self._devices.typecode) * (
             np.frombuffer(self._ended_s, np.float64) - np.frombuffer(self._began_s, np.float64)
         )
         seen = np.bincount(np.frombuffer(self._kind, np.int64), weights=held, minlength=len(self._pools))
@@ -232,12 +233,16 @@ class Books:
         flop["lost and redone"] += lost_s * flop_per_s * (1 + pace.overhead)
 
     def _row(
-        self, position: int, began_s: float, ended_s: float, devices: int, kind: int, work_s: float, lost_s: float
+        self, position: int, began_s: float, ended_s: float, devices: Devices, kind: int, work_s: float, lost_s: float
     ) -> None:
         self._position.append(position)
         self._began_s.append(began_s)
         self._ended_s.append(ended_s)
-        self._devices.append(devices)
+        try:
+            self._devices.append(devices)
+        except TypeError:  # the first share of a device: whole numbers are kept as such where there is none
+            self._devices = array("d", self._devices)
+            self._devices.append(float(devices))
         self._kind.append(kind)
         self._work_s.append(work_s)
         self._lost_s.append(lost_s)

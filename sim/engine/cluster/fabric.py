@@ -13,6 +13,7 @@ from sim.plan.routes import Route, routes_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sim.engine.cluster.job import Devices
     from sim.engine.cluster.run import Run
     from sim.plan.routes import Traffic
     from sim.plan.topology import Topology
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 class Exchanging(Protocol):
     """A speed that knows what its job sends; jobs with any other speed are not on the links."""
 
-    def exchange(self, devices: int, kind: str, place: Allocation) -> tuple[Sequence[Traffic], float]:
+    def exchange(self, devices: Devices, kind: str, place: Allocation) -> tuple[Sequence[Traffic], float]:
         """Give what a step exchanges where the job sits, and the seconds from step to step while it is alone."""
 
-    def nested(self, devices: int, kind: str) -> Sequence[tuple[int, float]]:
+    def nested(self, devices: Devices, kind: str) -> Sequence[tuple[int, float]]:
         """Give the spans of its groups of collectives, with their weights, as the placement rule ``topology`` asks."""
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.engine.cluster.books import Books
+    from sim.engine.cluster.job import Devices
     from sim.engine.cluster.places import Places
     from sim.engine.cluster.rules import Faults, Pool
     from sim.engine.cluster.run import Run
@@ -25,9 +26,9 @@ class Failing(Protocol):
     pools: tuple[Pool, ...]
     kinds: tuple[str, ...]
     capacity: int
-    free: int
-    free_by_kind: dict[str, int]
-    down_by_kind: dict[str, int]
+    free: Devices
+    free_by_kind: dict[str, Devices]
+    down_by_kind: dict[str, Devices]
     places: Places | None
     runs: dict[int, Run]
     books: Books
@@ -59,7 +60,7 @@ class FaultProcess:
         self._gaps = streams.exponential("cluster: failures")
         self._devices = streams.uniform("cluster: failing devices")
         self._losses = streams.uniform("cluster: lost nodes")
-        self._open: dict[int, tuple[str, int, float]] = {}
+        self._open: dict[int, tuple[str, Devices, float]] = {}
         self._losses_so_far = 0
         self._wait()
 
@@ -107,7 +108,7 @@ class FaultProcess:
         if is_lost:
             self._take_down(pool, int(places.state.map.capacity[node]), node)
 
-    def _strike_count(self, pool: int, device: int, *, is_lost: bool) -> None:
+    def _strike_count(self, pool: int, device: Devices, *, is_lost: bool) -> None:
         """Strike one of the devices that have no place: those that run come first, then those that are free."""
         scheduler, kind = self._scheduler, self._scheduler.kinds[pool]
         victim: Run | None = None
@@ -129,7 +130,7 @@ class FaultProcess:
             self._scheduler.events.append((self._scheduler.now_s, "failure", f"job {run.job.number} loses its devices"))
             self._scheduler.interrupt(run)
 
-    def _take_down(self, pool: int, devices: int, node: int | None) -> None:
+    def _take_down(self, pool: int, devices: Devices, node: int | None) -> None:
         scheduler, kind = self._scheduler, self._scheduler.kinds[pool]
         since_s = scheduler.now_s
         scheduler.free -= devices

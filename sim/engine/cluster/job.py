@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Devices: TypeAlias = int | Fraction
+"""A number of devices: whole, or a fraction below 1 for a share of one. Fractions, since sums of floats do not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Pace:
 class Speed(Protocol):
     """Says how fast a job is where it runs."""
 
-    def at(self, devices: int, kind: str, place: object = None) -> Pace:
+    def at(self, devices: Devices, kind: str, place: object = None) -> Pace:
         """Give the pace on so many devices of a kind; ``place`` is where they sit, None where that is not known."""
 
 
@@ -35,7 +39,7 @@ class Rigid:
 
     pace: Pace = field(default_factory=lambda: Pace(1.0))
 
-    def at(self, devices: int, kind: str, place: object = None) -> Pace:  # noqa: ARG002
+    def at(self, devices: Devices, kind: str, place: object = None) -> Pace:  # noqa: ARG002
         """Give the one pace."""
         return self.pace
 
@@ -50,14 +54,14 @@ class Scaling:
     Source: Amdahl 1967, "Validity of the single processor approach": time = serial + (1 - serial) / devices.
     """
 
-    asked: int
+    asked: Devices
     """Devices on which the pace is 1."""
     serial: float = 0.0
     """Share of the work that does not speed up with devices; 0 means twice as fast on twice as many."""
     kinds: Mapping[str, float] = field(default_factory=dict)
     """Speed on each kind of device over that on the first; a kind that is absent cannot run the job."""
 
-    def at(self, devices: int, kind: str, place: object = None) -> Pace:  # noqa: ARG002
+    def at(self, devices: Devices, kind: str, place: object = None) -> Pace:  # noqa: ARG002
         """Give the pace; 0 where the job cannot run on this kind."""
         by_kind = self.kinds.get(kind, 0.0) if self.kinds else 1.0
         if devices == self.asked:
@@ -73,8 +77,8 @@ class Job:
     number: int
     """Order of submission; jobs that arrive together are told apart by it."""
     arrival_s: float
-    devices: int
-    """What it asks for, all at once (a gang)."""
+    devices: Devices
+    """What it asks for, all at once (a gang): whole devices, or a share of one."""
     estimate_s: float
     """How long its user says that it takes on these devices; infinite where nobody knows: it runs until released."""
     priority: int = 0
@@ -108,7 +112,7 @@ class Job:
         """Tell whether it can run on another number of devices than it asks for."""
         return self.most > 0
 
-    def takes(self, devices: int) -> bool:
+    def takes(self, devices: Devices) -> bool:
         """Tell whether it can run on so many devices."""
         return devices == self.devices or (self.most > 0 and self.least <= devices <= self.most)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from sim.engine.cluster.fabric import Exchanging
 from sim.engine.ledger import ConservationError
-from sim.plan.placement import ClusterState
+from sim.plan.placement import WHOLE_MILLI, ClusterState
 from sim.plan.placement_rules import place, release
+from sim.plan.placement_shares import SharedDevices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.run import Run
     from sim.plan.placement import Allocation, ClusterMap
 
@@ -23,10 +25,14 @@ class Places:
     def __init__(self, cluster: ClusterMap, rule: str) -> None:
         """Begin with every node free."""
         self.state = ClusterState(cluster)
+        self.shared = SharedDevices(self.state)
+        """Devices that are given in shares."""
         self._rule = rule
 
-    def fits(self, job: Job, devices: int, kind: str) -> bool:
+    def fits(self, job: Job, devices: Devices, kind: str) -> bool:
         """Tell whether there are places for so many devices of the job."""
+        if isinstance(devices, Fraction):
+            return self.shared.fits(_milli(devices), kind)
         if not self.state.fits(devices, chunk=job.chunk or None, pool=kind):
             return False
         if not job.within:
@@ -36,8 +42,13 @@ class Places:
             release(self.state, found)
         return found is not None
 
-    def take(self, job: Job, devices: int, kind: str) -> Allocation:
-        """Give the job its places, all at once."""
+    def take(self, job: Job, devices: Devices, kind: str) -> Allocation:
+        """Give the job its places, all at once; a share of a device on the fullest shared one that has room."""
+        if isinstance(devices, Fraction):
+            share = self.shared.place(_milli(devices), self._rule, pool=kind)
+            if share is None:
+                raise ConservationError(f"a share of {devices} of a device got none by the rule {self._rule!r}")
+            return share
         found = self._place(job, devices, kind)
         if found is None or found.devices != devices:
             given = "none" if found is None else str(found.devices)
@@ -51,7 +62,10 @@ class Places:
 
     def give_back(self, allocation: Allocation) -> None:
         """Free the places of a job."""
-        release(self.state, allocation)
+        if allocation.milli:
+            self.shared.release(allocation)
+        else:
+            release(self.state, allocation)
 
     def move(self, job: Job, held: Allocation, devices: int, kind: str) -> Allocation | None:
         """Give a job other places for another number of devices; None where there are none, and it keeps its own."""
@@ -67,3 +81,8 @@ class Places:
     def on_node(self, runs: Iterator[Run], node: int) -> list[Run]:
         """List the runs that have devices on a node."""
         return [run for run in runs if run.place is not None and node in run.place.nodes]
+
+
+def _milli(share: Fraction) -> int:
+    """Give the thousandths of a share of a device."""
+    return int(share * WHOLE_MILLI)

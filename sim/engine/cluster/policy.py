@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.view import View
 
 
@@ -17,7 +17,7 @@ class Start:
     """Give a waiting job its devices, all at once."""
 
     job: Job
-    devices: int | None = None
+    devices: Devices | None = None
     """As many as it asks for where none is given; another number for elastic jobs only."""
     kind: str | None = None
     """Kind of device; the first kind on which it runs and fits where none is given."""

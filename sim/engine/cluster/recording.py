@@ -25,7 +25,8 @@ class StretchColumns:
     """Row of the job in the workload."""
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
-    devices: NDArray[np.int64]
+    devices: NDArray[np.int64] | NDArray[np.float64]
+    """Whole numbers, unless some job held a share of a device."""
     kind: NDArray[np.int64]
     """Index into the kinds of the cluster."""
     work_s: NDArray[np.float64]

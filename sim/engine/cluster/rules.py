@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Gate:
     def __init__(self, quota: int) -> None:
         """Begin with nobody beyond the gate."""
         self.quota = quota
-        self._beyond = 0
+        self._beyond: Devices = 0
         self._queue: list[tuple[int, int, Job]] = []
 
     def arrive(self, job: Job) -> Iterator[Job]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.engine.cluster.job import Job, Pace
+    from sim.engine.cluster.job import Devices, Job, Pace
     from sim.engine.cluster.owner import Owner
     from sim.plan.placement import Allocation
 
@@ -21,7 +21,7 @@ class Piece:
 
     start_s: float
     end_s: float
-    devices: int
+    devices: Devices
     pace: Pace
     idle_s: float
     """Restarting: no progress."""
@@ -39,7 +39,7 @@ class Run:
     job: Job
     position: int
     """Row of the job in the columns of the workload."""
-    devices: int
+    devices: Devices
     kind: str
     place: Allocation | None
     pace: Pace

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sim.engine.cluster.contention import JobNetwork
-    from sim.engine.cluster.job import Job, Workload
+    from sim.engine.cluster.job import Devices, Job, Workload
     from sim.engine.cluster.owner import Owner
     from sim.engine.cluster.places import Places
     from sim.engine.cluster.policy import Policy
@@ -426,7 +426,7 @@ class Scheduler(State):
         if owner is not None:
             owner.got()
 
-    def _hold(self, job: Job, kind: str, more: int) -> None:
+    def _hold(self, job: Job, kind: str, more: Devices) -> None:
         """Count the devices of a tenant."""
         used = self.used_by_tenant.setdefault(job.tenant, {})
         if self._gates and job.tenant in self._gates:
@@ -499,7 +499,7 @@ class Scheduler(State):
             run.version = self._version()
             heapq.heappush(self._ends, (run.end_s(), number, run.version))
 
-    def _resize(self, job: Job, devices: int) -> None:
+    def _resize(self, job: Job, devices: Devices) -> None:
         run = self._run_of(job)
         if not (type(devices) is int and job.is_elastic and job.takes(devices)):
             raise self._broken("gang", f"{told(job)} takes {job.least} to {job.most} devices, {devices} were given")
@@ -518,8 +518,10 @@ class Scheduler(State):
         run.ready_s = self.now_s + job.restart_s
         self.free -= more
         self.free_by_kind[run.kind] -= more
-        source, target = (FREE, RUNNING) if more > 0 else (RUNNING, FREE)
-        self.world.ledger.move(self.now_s, source, target, abs(more))
+        if more > 0:
+            self.world.ledger.move(self.now_s, FREE, RUNNING, more)
+        else:
+            self.world.ledger.move(self.now_s, RUNNING, FREE, -more)
         run.version = self._version()
         heapq.heappush(self._ends, (run.end_s(), job.number, run.version))
         for watcher in self._watchers:
@@ -561,7 +563,7 @@ class Scheduler(State):
     def _broken(self, rule: str, value: str) -> PolicyError:
         return PolicyError(rule, value, where=f"policy {self.policy.name} at {self.now_s:.6g} s")
 
-    def _start_refused(self, job: Job, devices: int, kind: str | None) -> PolicyError:
+    def _start_refused(self, job: Job, devices: Devices, kind: str | None) -> PolicyError:
         """Find the rule that a start breaks."""
         if kind is not None and kind not in self.kinds:
             return self._broken("kind", f"{told(job)} on {kind!r}; the cluster has {', '.join(self.kinds)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.places import Places
     from sim.engine.cluster.rules import Pool, Rules
     from sim.engine.cluster.run import Run
@@ -21,9 +21,10 @@ class State:
         self.pools, self.rules = tuple(pools), rules
         self.kinds = tuple(pool.kind for pool in pools)
         self.capacity_by_kind = {pool.kind: pool.devices for pool in pools}
-        self.free_by_kind = dict(self.capacity_by_kind)
-        self.down_by_kind = dict.fromkeys(self.kinds, 0)
-        self.capacity = self.free = sum(pool.devices for pool in pools)
+        self.free_by_kind: dict[str, Devices] = dict(self.capacity_by_kind)
+        self.down_by_kind: dict[str, Devices] = dict.fromkeys(self.kinds, 0)
+        self.capacity = sum(pool.devices for pool in pools)
+        self.free: Devices = self.capacity
         self.places = places
         """Where devices sit; none where they are counts without a place."""
         self.is_plain = len(pools) == 1 and not rules.reservations and places is None
@@ -31,11 +32,11 @@ class State:
         self.now_s = 0.0
         self.jobs_waiting: dict[int, Job] = {}
         self.runs: dict[int, Run] = {}
-        self.used_by_tenant: dict[str, dict[str, int]] = {}
+        self.used_by_tenant: dict[str, dict[str, Devices]] = {}
         self.kept: dict[int, tuple[float, float]] = {}
         """Work that is safe and device-seconds held, of jobs that were stopped."""
 
-    def kind_that_fits(self, job: Job, devices: int, kind: str | None = None) -> str | None:
+    def kind_that_fits(self, job: Job, devices: Devices, kind: str | None = None) -> str | None:
         """Give the kind of device on which the job could start now; none where it cannot."""
         if devices > self.free:
             return None
@@ -71,16 +72,16 @@ class State:
             held += piece.devices * (piece.end_s - piece.start_s)
         return held + run.devices * (self.now_s - run.since_s)
 
-    def used_by(self, tenant: str, kind: str | None = None) -> int:
+    def used_by(self, tenant: str, kind: str | None = None) -> Devices:
         """Count the devices that a tenant holds, of one kind or of all."""
         used = self.used_by_tenant.get(tenant)
         return 0 if used is None else sum(used.values()) if kind is None else used.get(kind, 0)
 
-    def runs_on(self, job: Job, devices: int, kind: str) -> bool:
+    def runs_on(self, job: Job, devices: Devices, kind: str) -> bool:
         """Tell whether a job runs on so many devices of a kind."""
         return (not job.kinds or kind in job.kinds) and job.speed.at(devices, kind).rate > 0
 
-    def is_reserved(self, job: Job, devices: int) -> bool:
+    def is_reserved(self, job: Job, devices: Devices) -> bool:
         """Tell whether more devices for a job would take what is reserved, now or while it is estimated to run."""
         for kept in self.rules.reservations:
             if kept.tenant == job.tenant or kept.until_s <= self.now_s or devices <= 0:

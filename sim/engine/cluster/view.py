@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.state import State
 
 
@@ -26,8 +26,8 @@ class View:
         return self._state.now_s
 
     @property
-    def free(self) -> int:
-        """Devices that nobody holds, of all kinds."""
+    def free(self) -> Devices:
+        """Devices that nobody holds, of all kinds; what is left of devices that are given in shares counts too."""
         return self._state.free
 
     @property
@@ -40,7 +40,7 @@ class View:
         """Kinds of device, the first is the one that paces refer to."""
         return self._state.kinds
 
-    def free_of(self, kind: str) -> int:
+    def free_of(self, kind: str) -> Devices:
         """Devices of one kind that nobody holds."""
         return self._state.free_by_kind[kind]
 
@@ -48,11 +48,11 @@ class View:
         """Devices of one kind, those that are down included."""
         return self._state.capacity_by_kind[kind]
 
-    def down_of(self, kind: str) -> int:
+    def down_of(self, kind: str) -> Devices:
         """Devices of one kind that are out of order."""
         return self._state.down_by_kind[kind]
 
-    def fits(self, job: Job, devices: int | None = None, kind: str | None = None) -> bool:
+    def fits(self, job: Job, devices: Devices | None = None, kind: str | None = None) -> bool:
         """Whether the job could start now: free devices of a kind that it runs on, and no reservation in its way."""
         return self._state.kind_that_fits(job, devices or job.devices, kind) is not None
 
@@ -72,7 +72,7 @@ class View:
         """Whether the job holds devices."""
         return job.number in self._state.runs
 
-    def devices_of(self, job: Job) -> int:
+    def devices_of(self, job: Job) -> Devices:
         """Devices that the job holds; 0 where it waits."""
         run = self._state.runs.get(job.number)
         return 0 if run is None else run.devices
@@ -100,7 +100,7 @@ class View:
         """Device-seconds that the job has held until now."""
         return self._state.attained_device_s(job)
 
-    def rate(self, job: Job, devices: int, kind: str | None = None) -> float:
+    def rate(self, job: Job, devices: Devices, kind: str | None = None) -> float:
         """Pace of the job on so many devices of a kind; 1 is that on what it asks for, on the first kind."""
         return job.speed.at(devices, kind or self.kinds[0]).rate
 
@@ -114,7 +114,7 @@ class View:
         run = self._state.runs[job.number]
         return not job.preemptible or run.is_stopping or run.start_s == self._state.now_s
 
-    def used_by(self, tenant: str, kind: str | None = None) -> int:
+    def used_by(self, tenant: str, kind: str | None = None) -> Devices:
         """Devices that a tenant holds, of one kind or of all."""
         return self._state.used_by(tenant, kind)
 

@@ -13,7 +13,7 @@ from sim.engine.cluster.policy import Decision, Policy, Start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.view import View
 
 _MOST_PASSED = 64
@@ -39,7 +39,8 @@ class Easy(Policy):
         self._queue = WaitIndex()
         self._ends = Ends()
         self._stopped: set[int] = set()
-        self._shadow_s, self._extra = math.inf, 0
+        self._shadow_s = math.inf
+        self._extra: Devices = 0
         self._promised_to: Job | None = None
         self._is_new = True
         """Whether the reservation must be made again."""

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from sim.engine.cluster.job import Devices
+
+_Entry: TypeAlias = "tuple[float, int, Devices]"
 
 _LARGEST = 512
 """Ends in a block before it is cut in two."""
@@ -13,12 +19,12 @@ class Ends:
 
     def __init__(self) -> None:
         """Begin with nothing running."""
-        self._blocks: list[list[tuple[float, int, int]]] = [[]]
-        self._firsts: list[tuple[float, int, int]] = [(0.0, 0, 0)]
-        self._devices: list[int] = [0]
-        self._entry: dict[int, tuple[float, int, int]] = {}
+        self._blocks: list[list[_Entry]] = [[]]
+        self._firsts: list[_Entry] = [(0.0, 0, 0)]
+        self._devices: list[Devices] = [0]
+        self._entry: dict[int, _Entry] = {}
 
-    def add(self, number: int, end_s: float, devices: int) -> None:
+    def add(self, number: int, end_s: float, devices: Devices) -> None:
         """Note that a job is estimated to end then."""
         entry = self._entry[number] = (end_s, number, devices)
         index = self._block_of(entry)
@@ -46,12 +52,13 @@ class Ends:
             del self._blocks[index], self._firsts[index], self._devices[index]
         return entry[0]
 
-    def when(self, devices: int) -> tuple[float, int]:
+    def when(self, devices: Devices) -> tuple[float, Devices]:
         """Give the earliest time by which so many devices have come free, and how many have by then.
 
         All ends at that time count, whatever their order.
         """
-        freed = index = 0
+        freed: Devices = 0
+        index = 0
         while index < len(self._blocks) - 1 and freed + self._devices[index] < devices:
             freed += self._devices[index]
             index += 1
@@ -65,7 +72,7 @@ class Ends:
                     end_s = entry[0]
         return (float("inf") if end_s is None else end_s), freed
 
-    def _block_of(self, entry: tuple[float, int, int]) -> int:
+    def _block_of(self, entry: _Entry) -> int:
         if len(self._firsts) == 1:
             return 0
         index = bisect_left(self._firsts, entry)

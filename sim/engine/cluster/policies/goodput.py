@@ -11,7 +11,7 @@ from sim.engine.cluster.policy import Decision, Policy, Wake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.view import View
 
 
@@ -43,19 +43,19 @@ class Goodput(Policy):
             yield from toward(self._share_out(running, waiting, view), view)
         else:
             chosen = {job.number: Share(job, view.devices_of(job)) for job in running}
-            left = view.free
+            free = view.free
             for job in waiting:
-                devices = job.devices if job.devices <= left else _least(job)
-                if devices <= left:
+                devices = job.devices if job.devices <= free else _least(job)
+                if devices <= free:
                     chosen[job.number] = Share(job, devices)
-                    left -= devices
+                    free -= devices
             yield from toward(chosen, view)
         if next(view.waiting(), None) is not None or any(job.is_elastic for job in view.running()):
             yield Wake(self._next_round_s)
 
     def _share_out(self, running: list[Job], waiting: list[Job], view: View) -> dict[int, Share]:
-        left = view.capacity - sum(view.down_of(kind) for kind in view.kinds)
-        devices: dict[int, int] = {}
+        left: Devices = view.capacity - sum(view.down_of(kind) for kind in view.kinds)
+        devices: dict[int, Devices] = {}
         fixed = [job for job in running if view.is_fixed(job)]
         for job in fixed:
             devices[job.number] = view.devices_of(job)
@@ -85,11 +85,11 @@ class Goodput(Policy):
         return {number: Share(jobs[number], count) for number, count in devices.items()}
 
 
-def _least(job: Job) -> int:
+def _least(job: Job) -> Devices:
     return job.least if job.is_elastic else job.devices
 
 
-def _gain(job: Job, devices: dict[int, int], fair: int, step: int, view: View) -> tuple[float, int, int] | None:
+def _gain(job: Job, devices: dict[int, Devices], fair: int, step: int, view: View) -> tuple[float, int, Devices] | None:
     """Give by how much one step more lowers the sum of 1 / speedup, per device; the largest gain sorts first."""
     held = devices[job.number]
     more = min(step, (job.most if job.is_elastic else job.devices) - held)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.view import View
 
 
@@ -76,7 +76,7 @@ class Heterogeneous(Policy):
 
     def _choose(self, jobs: list[Job], view: View, *, keep: bool) -> dict[int, Share]:
         """Take jobs and kinds in the order of share over time received, as far as they fit."""
-        left = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
+        left: dict[str, Devices] = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
         chosen: dict[int, Share] = {}
         for job in jobs:
             if view.is_running(job) and (keep or view.is_fixed(job)):

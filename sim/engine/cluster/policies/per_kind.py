@@ -16,7 +16,7 @@ from sim.engine.cluster.view import View
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.policy import Decision
     from sim.engine.cluster.state import State
 
@@ -32,7 +32,7 @@ class KindView(View):
         self._kind, self._jobs = kind, jobs
 
     @property
-    def free(self) -> int:
+    def free(self) -> Devices:
         """Devices of this kind that nobody holds."""
         return self._state.free_by_kind[self._kind]
 
@@ -46,7 +46,7 @@ class KindView(View):
         """The one kind."""
         return (self._kind,)
 
-    def fits(self, job: Job, devices: int | None = None, kind: str | None = None) -> bool:
+    def fits(self, job: Job, devices: Devices | None = None, kind: str | None = None) -> bool:
         """Whether the job could start on this kind now."""
         return super().fits(job, devices, kind or self._kind)
 
@@ -68,7 +68,7 @@ class KindView(View):
         """Whether the job holds devices of this kind."""
         return self.kind_of(job) == self._kind
 
-    def devices_of(self, job: Job) -> int:
+    def devices_of(self, job: Job) -> Devices:
         """Devices of this kind that the job holds."""
         return super().devices_of(job) if self.is_running(job) else 0
 
@@ -77,11 +77,11 @@ class KindView(View):
         rate = job.speed.at(job.devices, self._kind).rate
         return max(job.estimate_s - self._state.done_s(job) / rate, 0.0) if rate else job.estimate_s
 
-    def rate(self, job: Job, devices: int, kind: str | None = None) -> float:
+    def rate(self, job: Job, devices: Devices, kind: str | None = None) -> float:
         """Pace of the job on so many devices of this kind."""
         return super().rate(job, devices, kind or self._kind)
 
-    def used_by(self, tenant: str, kind: str | None = None) -> int:
+    def used_by(self, tenant: str, kind: str | None = None) -> Devices:
         """Devices of this kind that a tenant holds."""
         return super().used_by(tenant, kind or self._kind)
 

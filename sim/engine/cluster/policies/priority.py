@@ -37,8 +37,16 @@ class Priority(Policy):
         order += [(-job.priority, 1, job.number, job) for job in view.waiting()]
         blocked: dict[str, int] = {}
         """Kinds for which a job waits, with its priority."""
+        shut: int | None = None
+        """The priority, where a job of that priority waits for every kind."""
         for _, is_waiting, _, job in sorted(order, key=lambda entry: entry[:3]):
+            if not is_waiting:
+                room.take(job)
+                continue
+            if shut is not None and (job.priority == shut or not job.preemptible):
+                continue
             closed = [kind for kind, by in blocked.items() if by == job.priority or not job.preemptible]
-            if not room.take(job, closed if is_waiting else ()) and is_waiting:
+            if not room.take(job, closed):
                 blocked |= {kind: job.priority for kind in room.may_use(job) if kind not in closed}
+                shut = job.priority if list(blocked.values()) == [job.priority] * len(view.kinds) else None
         yield from toward(room.chosen, view)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.engine.cluster.job import Devices
 
 
 class Profile:
     """A step function of time: devices that are free from each moment on."""
 
-    def __init__(self, devices: int) -> None:
+    def __init__(self, devices: Devices) -> None:
         """Begin with everything free for ever."""
         self._times = [-math.inf]
         self._free = [devices]
@@ -21,7 +25,7 @@ class Profile:
             del self._times[:first], self._free[:first]
             self._times[0] = -math.inf
 
-    def add(self, begin_s: float, end_s: float, devices: int) -> None:
+    def add(self, begin_s: float, end_s: float, devices: Devices) -> None:
         """Free so many devices more between two moments; fewer where the number is negative."""
         if end_s <= begin_s or not devices:
             return
@@ -31,7 +35,7 @@ class Profile:
         self._join(last)
         self._join(first)
 
-    def earliest(self, now_s: float, devices: int, duration_s: float) -> float:
+    def earliest(self, now_s: float, devices: Devices, duration_s: float) -> float:
         """Give the first moment from now on at which so many devices are free for so long."""
         times, free = self._times, self._free
         index = bisect_right(times, now_s) - 1

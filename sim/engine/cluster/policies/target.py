@@ -10,7 +10,7 @@ from sim.engine.cluster.policy import Preempt, Resize, Start
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
     from sim.engine.cluster.policy import Decision
     from sim.engine.cluster.view import View
 
@@ -20,7 +20,7 @@ class Share:
     """What a job should hold."""
 
     job: Job
-    devices: int
+    devices: Devices
     kind: str | None = None
 
 
@@ -43,7 +43,7 @@ class Room:
         """Begin with all that is not out of order."""
         self.chosen: dict[int, Share] = {}
         self._view = view
-        self._left = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
+        self._left: dict[str, Devices] = {kind: view.capacity_of(kind) - view.down_of(kind) for kind in view.kinds}
         self._free = {kind: view.free_of(kind) for kind in view.kinds}
         """Part of what is left that nobody holds and nobody was chosen for."""
 
@@ -58,13 +58,14 @@ class Room:
 
         Kinds in ``but_for`` are left alone.
         """
-        kind = self._kind_for(job, but_for)
-        if kind is None:
+        held = self._view.kind_of(job)
+        kind = held or self._kind_for(job, but_for)
+        if kind is None or job.devices > self._left[kind]:
             return False
+        if not held:
+            self._free[kind] -= job.devices
         self.chosen[job.number] = Share(job, job.devices, kind)
         self._left[kind] -= job.devices
-        if not self._view.is_running(job):
-            self._free[kind] -= job.devices
         return True
 
     def may_use(self, job: Job) -> list[str]:
@@ -72,12 +73,9 @@ class Room:
         return [kind for kind in self._left if job.devices <= self._view.capacity_of(kind) and self._runs_on(job, kind)]
 
     def _kind_for(self, job: Job, but_for: Container[str]) -> str | None:
-        view, left = self._view, self._left
-        if view.is_running(job):
-            held = view.kind_of(job)
-            return held if job.devices <= left[held] else None
+        """Find a kind on which the job could start; None where there is none."""
         second = None
-        for kind, room in left.items():
+        for kind, room in self._left.items():
             if job.devices > room or kind in but_for or not self._runs_on(job, kind):
                 continue
             if job.devices <= self._free[kind]:
@@ -104,7 +102,7 @@ def toward(chosen: Mapping[int, Share], view: View) -> Iterator[Decision]:
     ]
     for share in sorted(resized, key=lambda share: share.devices - view.devices_of(share.job)):
         if share.devices - view.devices_of(share.job) <= view.free_of(view.kind_of(share.job)):
-            yield Resize(share.job, share.devices)
+            yield Resize(share.job, int(share.devices))
     for share in chosen.values():
         if view.is_waiting(share.job) and view.fits(share.job, share.devices, share.kind):
             yield Start(share.job, share.devices, share.kind)

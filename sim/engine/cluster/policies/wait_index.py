@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.engine.cluster.job import Job
+    from sim.engine.cluster.job import Devices, Job
 
 _CLASSES_TO_AN_OCTAVE = 8
 """Classes of width above 8; up to there each width is one."""
@@ -27,10 +27,10 @@ class WaitIndex:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._lanes: dict[int, _Lane] = {}
-        self._lane_of: dict[int, _Lane] = {}
+        self._lanes: dict[Devices, _Lane] = {}
+        self._lane_of: dict[Devices, _Lane] = {}
         self._order: list[_Lane] = []
-        self._narrowest: list[int] = []
+        self._narrowest: list[Devices] = []
         """Narrowest width of each lane, in order."""
         self._shortest: list[float] = []
         """Shortest estimate of each lane, in order: looked at before the lane is."""
@@ -86,7 +86,7 @@ class WaitIndex:
         lane.show(job)
         self._shortest[lane.index] = lane.shortest[1]
 
-    def first(self, width: int, longest_s: float, narrow: int) -> Job | None:
+    def first(self, width: Devices, longest_s: float, narrow: Devices) -> Job | None:
         """Give the first job that is at most ``width`` wide, and at most ``longest_s`` long or ``narrow`` wide.
 
         ``longest_s`` is at most `ENDLESS_S`, which no job of unknown length keeps.
@@ -119,7 +119,7 @@ class WaitIndex:
                 best_count, best = lane.counts[place], lane.jobs[place]
         return best
 
-    def _open(self, width: int) -> _Lane:
+    def _open(self, width: Devices) -> _Lane:
         """Find the lane of a width that was not met before."""
         key = width if width <= _CLASSES_TO_AN_OCTAVE else -int(_CLASSES_TO_AN_OCTAVE * math.log2(width))
         lane = self._lanes.get(key)
@@ -149,12 +149,12 @@ class _Lane:
 
     __slots__ = ("counts", "index", "jobs", "listed", "narrowest", "place", "shortest", "size", "widest", "widths")
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: Devices) -> None:
         """Begin empty."""
         self.narrowest = self.widest = width
         self.index = 0
         self.listed: dict[int, int] = {}
-        self.widths: list[int] = []
+        self.widths: list[Devices] = []
         self._clear(8)
 
     def add(self, count: int, job: Job) -> None:
@@ -193,7 +193,7 @@ class _Lane:
         if self.narrowest != self.widest:
             self._set_width(place, _WIDE)
 
-    def first(self, width: int, longest_s: float, narrow: int) -> int:
+    def first(self, width: Devices, longest_s: float, narrow: Devices) -> int:
         """Give the first place that fits; -1 where none does."""
         size, tree = self.size, self.shortest
         if self.widest <= narrow:
@@ -209,7 +209,7 @@ class _Lane:
                 at += 1
         return at - size
 
-    def _search(self, width: int, longest_s: float, narrow: int) -> int:
+    def _search(self, width: Devices, longest_s: float, narrow: Devices) -> int:
         """Search a lane that only some widths of which fit: a node that may hold an answer need not hold one."""
         size, tree, widths = self.size, self.shortest, self.widths
         stack = [1]
@@ -238,7 +238,7 @@ class _Lane:
                 if each is not None:
                     self._set_width(other, each.devices)
 
-    def _set_width(self, place: int, width: int) -> None:
+    def _set_width(self, place: int, width: Devices) -> None:
         at, tree = place + self.size, self.widths
         if not tree:
             return

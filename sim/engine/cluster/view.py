@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ class View:
     def used_by(self, tenant: str, kind: str | None = None) -> Devices:
         """Devices that a tenant holds, of one kind or of all."""
         return self._state.used_by(tenant, kind)
+
+    def quota_of(self, tenant: str) -> float:
+        """Most devices that the jobs of a tenant may hold together; infinite where there is no limit."""
+        return self._state.rules.quotas.get(tenant, math.inf)
 
     def weight_of(self, tenant: str) -> float:
         """Share that a tenant is due, as a weight."""

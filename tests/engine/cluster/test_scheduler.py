@@ -186,3 +186,14 @@ def test_a_view_cannot_be_written() -> None:
 
     with pytest.raises(PolicyError, match="own errors"):
         play(jobs((0.0, 3, 10.0)), Scripted(script))
+
+
+def test_elastic_jobs_grow_within_the_quota_of_their_tenant() -> None:
+    """Job 1 could use all four devices; its tenant may hold three, and job 2 of the same tenant has one of them."""
+    rows = [
+        one(0.0, 1, 8.0, 1, least=1, most=4, speed=Scaling(1), tenant="a"),
+        one(0.0, 1, 8.0, 2, tenant="a"),
+    ]
+    recording = play(workload(*rows), Goodput(round_s=10.0), rules=Rules(quotas={"a": 3}))
+    assert recording.finish_s.tolist() == [4.0, 8.0]
+    assert recording.stretches.devices.max() == 2

@@ -43,10 +43,13 @@ class Goodput(Policy):
             yield from toward(self._share_out(running, waiting, view), view)
         else:
             chosen = {job.number: Share(job, view.devices_of(job)) for job in running}
-            free = view.free
+            free, held = view.free, _Held(view)
+            for job in running:
+                held.add(job, view.devices_of(job))
             for job in waiting:
                 devices = job.devices if job.devices <= free else _least(job)
-                if devices <= free:
+                if devices <= free and held.allows(job, devices):
+                    held.add(job, devices)
                     chosen[job.number] = Share(job, devices)
                     free -= devices
             yield from toward(chosen, view)
@@ -57,32 +60,51 @@ class Goodput(Policy):
         left: Devices = view.capacity - sum(view.down_of(kind) for kind in view.kinds)
         devices: dict[int, Devices] = {}
         fixed = [job for job in running if view.is_fixed(job)]
+        held = _Held(view)
         for job in fixed:
             devices[job.number] = view.devices_of(job)
+            held.add(job, view.devices_of(job))
             left -= view.devices_of(job)
         jobs = {job.number: job for job in [*running, *waiting]}
         for number in sorted(jobs):
-            if number not in devices and _least(jobs[number]) <= left:
-                devices[number] = _least(jobs[number])
+            least = _least(jobs[number])
+            if number not in devices and least <= left and held.allows(jobs[number], least):
+                devices[number] = least
+                held.add(jobs[number], least)
                 left -= devices[number]
         fair = max(view.capacity // max(len(jobs), 1), 1)
         step = max(view.capacity // self._steps, 1)
-        held = {job.number for job in fixed}
+        kept = {job.number for job in fixed}
         gains = [
             entry
             for number in devices
-            if number not in held and (entry := _gain(jobs[number], devices, fair, step, view))
+            if number not in kept and (entry := _gain(jobs[number], devices, fair, step, view))
         ]
         heapq.heapify(gains)
         while gains and left:
             _, number, more = heapq.heappop(gains)
-            if more <= left:
+            if more <= left and held.allows(jobs[number], more):
                 devices[number] += more
+                held.add(jobs[number], more)
                 left -= more
                 entry = _gain(jobs[number], devices, fair, step, view)
                 if entry is not None:
                     heapq.heappush(gains, entry)
         return {number: Share(jobs[number], count) for number, count in devices.items()}
+
+
+class _Held:
+    """What each tenant would hold, against its quota: jobs grow after they have passed its gate."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._devices: dict[str, Devices] = {}
+
+    def allows(self, job: Job, more: Devices) -> bool:
+        return self._devices.get(job.tenant, 0) + more <= self._view.quota_of(job.tenant)
+
+    def add(self, job: Job, more: Devices) -> None:
+        self._devices[job.tenant] = self._devices.get(job.tenant, 0) + more
 
 
 def _least(job: Job) -> Devices:

@@ -9,7 +9,7 @@ from sim.engine.ledger import ConservationError
 from sim.engine.serving.blocks import BlockPool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterator, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
 Held = tuple["Hashable", int, int]
 """Blocks of a run that a sequence holds: the run's name, the first place and the one behind the last."""
@@ -110,38 +110,54 @@ class PrefixCache(BlockPool):
     def find_in_host(self, contents: Sequence[tuple[Hashable, int]], start: int, most: int) -> int:
         """Give how many contents from ``start`` on are in host memory."""
         host, found = self._host, 0
-        if host:
-            for name, low, high in _between(contents, start, most):
-                for place in range(low, high):
-                    if (name, place) not in host:
-                        return found
-                    found += 1
+        if not host:
+            return 0
+        for name, blocks in contents:
+            for place in range(max(start, 0), min(blocks, most)):
+                if (name, place) not in host:
+                    return found
+                found += 1
+            start -= blocks
+            most -= blocks
         return found
 
     def idle_among(self, contents: Sequence[tuple[Hashable, int]], found: int) -> int:
         """Give how many of the first contents, which are cached, nobody holds: to hold them takes free blocks."""
-        idle = 0
-        for name, _, high in _between(contents, 0, found):
-            for piece in self._runs[name]:
+        idle, runs = 0, self._runs
+        for name, blocks in contents:
+            if found <= 0:
+                break
+            high = min(found, blocks)
+            for piece in runs[name]:
                 if piece.freed is not None and piece.low < high:
                     idle += min(piece.high, high) - piece.low
+            found -= blocks
         return idle
 
     def hold(self, contents: Sequence[tuple[Hashable, int]], found: int) -> list[Held]:
         """Share the first contents, which `find` has just found; give what is held."""
-        held = list(_between(contents, 0, found))
-        for name, low, high in held:
-            pieces = self._part(name, low, high)
+        held: list[Held] = []
+        taken, runs = 0, self._runs
+        for name, blocks in contents:
+            if found <= 0:
+                break
+            high = min(found, blocks)
+            found -= blocks
+            held.append((name, 0, high))
+            pieces = runs[name]
+            if len(pieces) > 1 or pieces[0].high != high:
+                pieces = self._part(name, 0, high)
             for piece in pieces:
                 if piece.freed is not None:
-                    blocks = piece.high - piece.low
-                    piece.freed.blocks -= blocks
+                    idle = piece.high - piece.low
+                    piece.freed.blocks -= idle
                     piece.freed = None
-                    self.free -= blocks
-                    self._queued -= blocks
+                    taken += idle
                 piece.holders += 1
             if len(pieces) > 1:
                 self._join(name)
+        self.free -= taken
+        self._queued -= taken
         return held
 
     def keep(self, contents: Sequence[tuple[Hashable, int]], start: int, stop: int) -> list[Held]:
@@ -149,13 +165,20 @@ class PrefixCache(BlockPool):
         if self._queued != self.free:
             self._work_off()
         kept: list[Held] = []
-        for name, low, high in _between(contents, start, stop):
-            pieces = self._runs.get(name)
-            if pieces is None:
-                self._runs[name] = [_Piece(name, low, high, 1, None)]
-                kept.append((name, low, high))
-            else:
-                kept += self._fill(pieces, name, low, high)
+        runs = self._runs
+        for name, blocks in contents:
+            if stop <= 0:
+                break
+            if start < blocks:
+                low, high = max(start, 0), min(blocks, stop)
+                pieces = runs.get(name)
+                if pieces is None:
+                    runs[name] = [_Piece(name, low, high, 1, None)]
+                    kept.append((name, low, high))
+                else:
+                    kept += self._fill(pieces, name, low, high)
+            start -= blocks
+            stop -= blocks
         return kept
 
     def leave(self, held: Collection[Held], blocks: int) -> None:
@@ -301,14 +324,3 @@ class PrefixCache(BlockPool):
         host.move_to_end(content)
         if len(host) > self.host_blocks:
             host.popitem(last=False)
-
-
-def _between(contents: Sequence[tuple[Hashable, int]], start: int, stop: int) -> Iterator[Held]:
-    """Give the parts of runs that make up the blocks from ``start`` to before ``stop``."""
-    for name, blocks in contents:
-        if stop <= 0:
-            return
-        if start < blocks:
-            yield name, max(start, 0), min(blocks, stop)
-        start -= blocks
-        stop -= blocks

@@ -180,3 +180,41 @@ def test_failures_of_the_cluster_hit_replicas_too() -> None:
 def test_services_to_which_nothing_is_sent_are_refused() -> None:
     with pytest.raises(ScenarioError, match="nothing is sent"):
         run(without("requests", "targets"))
+
+
+CROWDED = """
+schema_version: 1
+name: two services and jobs that take devices from each other
+cluster: {accelerator: h100-sxm, count: 16, failure_rate: %s, repair: 20 s, node_loss_share: 0.5}
+policy: {schedule: %s, place: packed}
+services:
+  chat: {model: llama-3.1-8b, plan: {tp: 2}, cold_start: 3 s, preemptible: true, %s}
+  other: {model: llama-3.1-8b, plan: {tp: 1}, replicas: {min: 1, max: 6, target: 4, every: 3 s, keep: 6 s}, at: 5 s,
+    preemptible: true, failure_rate: 60/h, repair: 4 s, cold_start: 2 s}
+workloads:
+  - requests: {name: a, service: chat, arrivals: {poisson: 5/s}, input: 300 tokens, output: 200 tokens,
+      duration: 60 s, time_out: 20 s}
+  - requests: {name: b, service: other, arrivals: {poisson: 8/s}, input: 300 tokens, output: 400 tokens, duration: 40 s}
+  - jobs: {count: 25, arrivals: {poisson: 20/min}, devices: {empirical: [1, 2, 8, 16]}, runtime: {exponential: 6 s},
+      priority: 3, checkpoint: 2 s}
+seed: %d
+"""
+
+
+@pytest.mark.parametrize(
+    ("failures", "policy", "replicas", "seed"),
+    [
+        ("30/h", "priority", "replicas: 3", 1),  # a request sent again meets what is left of itself
+        ("0/h", "srtf", "disaggregation: {prefill: 1, decode: 2}", 2),  # given up as its prompt is done
+        ("30/h", "las", "replicas: 3, router: shared-queue", 0),
+        ("30/h", "easy", "replicas: {min: 1, max: 6, target: 3, every: 2 s, keep: 4 s}, router: power-of-two", 2),
+    ],
+)
+def test_nothing_is_lost_in_a_crowd(failures: str, policy: str, replicas: str, seed: int) -> None:
+    report = run(CROWDED % (failures, policy, replicas, seed))
+    sums = {name: report.values[f"{name}.requests"].value for name in ("chat", "other")}
+    for name, count in sums.items():
+        ends = ("finished", "timed_out", "rejected", "cancelled")
+        assert sum(report.values[f"{name}.{end}"].value for end in ends) == count
+    assert sum(seconds for _, seconds in report.parts) == pytest.approx(report.wall_clock_s, rel=1e-9)
+    assert (report.tables["jobs"]["outcome"] == "waiting").sum() == 0

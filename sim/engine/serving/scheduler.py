@@ -471,6 +471,8 @@ class Scheduler:
         lost = [*self.batch.running, *prompts]
         for sequence in list(self.batch.running):
             self.batch.leave(sequence)
+        # A request that is sent again has the order that it had: none of the old is left to be compared with it.
+        self.batch.finishing.clear()
         self.partial, self.chunks, self.late, self.gaps = None, [], [], []
         for sequence in lost:
             sequence.running = False

@@ -233,8 +233,11 @@ class Service:
         for sequence in sequences:
             if self._is_under_way(sequence):
                 self._move(self._entry, sequence)
-            else:
-                ended.append(sequence)
+                continue
+            if 0 < sequence.generated < sequence.request.output_tokens:
+                # It was given up during the last iteration of its prompt: its cache goes nowhere.
+                self._entry.replicas[sequence.request.replica].scheduler.release(sequence)
+            ended.append(sequence)
         self._end(ended)
 
     def _is_under_way(self, sequence: Sequence) -> bool:

@@ -215,11 +215,15 @@ def _work_is_done(case: Case, log: Log) -> Iterator[str]:
         if job.number not in log.ends or job.is_open:
             continue
         kept, lost_here, total = 0.0, 0.0, log.recording.workload.run_s[position]
+        safe = {0.0}
         for row in rows[position]:
             lost_here = float(stretches.lost_s[row])
             done = kept + float(stretches.work_s[row])
             kept = done - lost_here
-            if lost_here > TOLERANCE and job.checkpoint_s:
+            # What was written when the job was stopped with grace is a checkpoint too.
+            is_known = any(abs(kept - each) <= TOLERANCE for each in safe)
+            safe.add(kept)
+            if lost_here > TOLERANCE and job.checkpoint_s and not is_known:
                 steps = kept / job.checkpoint_s
                 if abs(steps - round(steps)) > TOLERANCE or lost_here > job.checkpoint_s + TOLERANCE:
                     yield f"job {job.number} loses {lost_here:g} s; its checkpoints come every {job.checkpoint_s:g} s"

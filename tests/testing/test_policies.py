@@ -5,7 +5,7 @@ import pytest
 from sim.engine.cluster.policy import CLAIMS, Policy
 from sim.engine.cluster.registry import NAMES, find
 from sim.errors import UsageError
-from sim.testing import check_policy
+from sim.testing import Case, JobCase, check_policy, judge
 from sim.testing.invariants import ALWAYS
 from sim.testing.promises import PROMISES
 
@@ -37,6 +37,16 @@ def test_every_policy_says_what_it_is(name: str) -> None:
 def test_every_claim_has_its_check_and_some_policy() -> None:
     assert set(PROMISES) == set(CLAIMS)
     assert set().union(*(find(name).claims for name in NAMES)) == set(CLAIMS)
+
+
+def test_what_was_written_in_time_is_a_checkpoint() -> None:
+    """A job that was stopped with grace and fails later goes back to what it wrote when it was stopped."""
+    given_up = [JobCase(0, 1, 0, preemptible=False, until_s=0) for _ in range(7)]
+    elastic = JobCase(0, 3, 3, least=1, most=3, checkpoint_s=2, restart_s=1)
+    others = [JobCase(0, 1, 2, preemptible=False), JobCase(3, 1, 1, preemptible=False)]
+    jobs = (*given_up[:5], elastic, *given_up[5:], *others)
+    case = Case(3, jobs, grace_s=1, failures_per_device_s=0.01, repair_s=1, seed=2)
+    assert judge(case, find("srtf")) == []
 
 
 def test_an_unknown_claim_is_refused() -> None:

@@ -267,6 +267,12 @@ class ClusterState:
         if self._live.pop(allocation.number, None) is not allocation:
             raise UsageError("an allocation is given back once", value=f"allocation {allocation.number}")
 
+    def hold_again(self, allocation: Allocation) -> None:
+        """Take the same devices again that were given back at this instant."""
+        for node, count in zip(allocation.nodes, allocation.counts, strict=True):
+            self.take(node, count)
+        self._live[allocation.number] = allocation
+
     def fail(self, node: int) -> None:
         """Take a node down: its free devices are not given any more; those held stay held until given back."""
         if not self.is_down[node]:

@@ -67,11 +67,16 @@ class Places:
         else:
             release(self.state, allocation)
 
-    def move(self, job: Job, held: Allocation, devices: int, kind: str) -> Allocation | None:
-        """Give a job other places for another number of devices; None where there are none, and it keeps its own."""
+    def could_move(self, job: Job, held: Allocation, devices: int, kind: str) -> bool:
+        """Tell whether there are places for another number of devices, those that the job has among them."""
         release(self.state, held)
-        if not self.fits(job, devices, kind):
-            return None
+        found = self.fits(job, devices, kind)
+        self.state.hold_again(held)
+        return found
+
+    def move(self, job: Job, held: Allocation, devices: int, kind: str) -> Allocation:
+        """Give a job other places for another number of devices, as `could_move` says it can."""
+        release(self.state, held)
         return self.take(job, devices, kind)
 
     def node_of_device(self, device: int) -> int:

@@ -508,12 +508,12 @@ class Scheduler(State):
             raise self._broken("capacity", f"{told(job)}: {more} more devices, {self.free_by_kind[run.kind]} are free")
         if not more:
             return
+        if not self.can_move(run, devices):
+            raise self._broken("placement", f"{told(job)} on {devices} devices")
         self._hold(job, run.kind, more)
         run.close_piece(self.now_s, run.done_at(self.now_s))
         if self.places is not None and run.place is not None:
             run.place = self.places.move(job, run.place, devices, run.kind)
-            if run.place is None:
-                raise self._broken("placement", f"{told(job)} on {devices} devices")
         run.devices, run.pace = devices, job.speed.at(devices, run.kind, run.place)
         run.ready_s = self.now_s + job.restart_s
         self.free -= more

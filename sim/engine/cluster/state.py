@@ -53,6 +53,18 @@ class State:
                 return each
         return None
 
+    def can_resize(self, run: Run, devices: int) -> bool:
+        """Tell whether a run could have another number of devices now: as far as they are free, or its own."""
+        more = devices - run.devices
+        room = more <= self.free_by_kind[run.kind] and not self.is_reserved(run.job, more)
+        return room and self.can_move(run, devices)
+
+    def can_move(self, run: Run, devices: int) -> bool:
+        """Tell whether so many devices of a run have places, where devices have any."""
+        if self.places is None or run.place is None:
+            return True
+        return self.places.could_move(run.job, run.place, devices, run.kind)
+
     def could_run(self, job: Job, kind: str) -> bool:
         """Tell whether the job could run on a kind of device if nobody else were there."""
         return job.devices <= self.capacity_by_kind[kind] and self.runs_on(job, job.devices, kind)

@@ -57,6 +57,11 @@ class View:
         """Whether the job could start now: free devices of a kind that it runs on, and no reservation in its way."""
         return self._state.kind_that_fits(job, devices or job.devices, kind) is not None
 
+    def can_resize(self, job: Job, devices: int) -> bool:
+        """Whether a running job could have so many devices now: free ones and its own, and places for all of them."""
+        run = self._state.runs.get(job.number)
+        return run is not None and self._state.can_resize(run, devices)
+
     def waiting(self) -> Iterator[Job]:
         """Jobs that wait, in the order in which they began to."""
         return iter(tuple(self._state.jobs_waiting.values()))

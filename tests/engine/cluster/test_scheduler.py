@@ -16,6 +16,8 @@ from sim.engine.cluster.policies.priority import Priority
 from sim.engine.cluster.policy import Policy, Preempt, Resize, Start, Wake
 from sim.engine.cluster.rules import Faults, Pool, Reservation, Rules
 from sim.engine.cluster.view import View
+from sim.plan.placement import ClusterMap
+from sim.plan.placement import Pool as Nodes
 from tests.helpers.cluster import jobs, play
 
 
@@ -197,3 +199,25 @@ def test_elastic_jobs_grow_within_the_quota_of_their_tenant() -> None:
     recording = play(workload(*rows), Goodput(round_s=10.0), rules=Rules(quotas={"a": 3}))
     assert recording.finish_s.tolist() == [4.0, 8.0]
     assert recording.stretches.devices.max() == 2
+
+
+def test_elastic_jobs_grow_only_where_there_are_places() -> None:
+    """Job 1 has to stay on one node of four; beside job 2 five devices would be its own, but no node has them."""
+    nodes = ClusterMap([Nodes("gpu", 8, 4, 4)])
+    rows = [
+        one(0.0, 1, 8.0, 1, least=1, most=8, speed=Scaling(1), within="node"),
+        one(0.0, 3, 5.0, 2),
+    ]
+    recording = play(workload(*rows), Goodput(round_s=10.0), 8, places=nodes)
+    assert recording.finish_s.tolist() == [4.0, 5.0], "five devices are halved to two"
+
+    def grows(view: View) -> Iterator[Any]:
+        for job in view.waiting():
+            yield Start(job)
+        for job in view.running():
+            if job.is_elastic and view.now_s < 5.0:
+                assert view.can_resize(job, 4)
+                assert not view.can_resize(job, 5)
+                yield Resize(job, 4)
+
+    assert play(workload(*rows), Scripted(grows), 8, places=nodes).finish_s.tolist() == [2.0, 5.0]

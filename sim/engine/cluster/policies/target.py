@@ -101,8 +101,20 @@ def toward(chosen: Mapping[int, Share], view: View) -> Iterator[Decision]:
         and view.devices_of(share.job) != share.devices
     ]
     for share in sorted(resized, key=lambda share: share.devices - view.devices_of(share.job)):
-        if share.devices - view.devices_of(share.job) <= view.free_of(view.kind_of(share.job)):
+        if view.can_resize(share.job, int(share.devices)):
             yield Resize(share.job, int(share.devices))
     for share in chosen.values():
-        if view.is_waiting(share.job) and view.fits(share.job, share.devices, share.kind):
-            yield Start(share.job, share.devices, share.kind)
+        if view.is_waiting(share.job):
+            devices = _most_that_fits(share, view)
+            if devices:
+                yield Start(share.job, devices, share.kind)
+
+
+def _most_that_fits(share: Share, view: View) -> Devices:
+    """Give the devices on which a job can start: as chosen, or halved until there are places; 0: on none."""
+    job, devices = share.job, share.devices
+    while not view.fits(job, devices, share.kind):
+        if not job.is_elastic or devices <= job.least:
+            return 0
+        devices = max(int(devices) // 2, job.least)
+    return devices

@@ -67,7 +67,7 @@ def find(name: str) -> tuple[str, str, tuple[str, ...]]:
     >>> find("calibration/h100-sxm")
     ('calibration', 'h100-sxm', ())
     >>> find("h100-sxm")
-    ('accelerators', 'h100-sxm', ('kernels', 'calibration'))
+    ('accelerators', 'h100-sxm', ('scans', 'kernels', 'calibration'))
     """
     from sim.cli.rows import KINDS, names_of
 

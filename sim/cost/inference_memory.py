@@ -88,11 +88,11 @@ def state_bytes(model: ModelShape) -> float:
     Of a delta rule: key x value for each head; of Mamba-2: head x state for each head; both in 32 bit, and the last
     inputs of the short convolution.
 
-    Source: Yang et al. 2024 (arXiv:2412.06464); Dao and Gu 2024 (arXiv:2405.21060); vLLM keeps them so.
+    Source: Yang et al. 2024 (arXiv:2412.06464); Dao and Gu 2024 (arXiv:2405.21060); as Hugging Face keeps them.
 
     >>> from sim.spec.catalog import load
     >>> round(state_bytes(load("models", "nemotron-h-56b")) / 2**20, 1)
-    869.6
+    872.4
     """
     linear, mamba, state = model.linear, model.mamba, 0.0
     if linear is not None:

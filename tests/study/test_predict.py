@@ -65,7 +65,10 @@ def test_the_error_is_that_of_what_is_known() -> None:
     assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", **mixture, profile="nemo")) < SOURCE_LEFT_OUT["MoE"][0]
     assert step_sigma(prepared("256xtpu-v5p", "1e22 FLOP")) == NEW_CHIP["dense"]
     # A profile without a constant of its own for the chip stands in: it is not known.
-    assert step_sigma(prepared("256xh100-sxm", "1e22 FLOP", profile="deepseek", precision="fp8")) == 0.19
+    assert (
+        step_sigma(prepared("256xh100-sxm", "1e22 FLOP", profile="deepseek", precision="fp8"))
+        == SOURCE_LEFT_OUT["dense"][0]
+    )
 
 
 def test_luck_of_a_long_run_is_that_of_its_parts() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from sim.errors import CatalogError, ScenarioError, SimError, UsageError
 from sim.spec.cluster import ClusterSpec
+from sim.spec.distribution import fixed
 from sim.spec.load import load_document, read_scenario
 from sim.spec.model import ModelShape
 from sim.spec.scenario import Scenario
-from sim.spec.workload import TrainingSpec
+from sim.spec.workload import CapacitySpec, TrainingSpec
 from sim.study.question_scenario import (
     MOST_CHARACTERS,
     OPTIONS,
@@ -72,6 +73,8 @@ def test_every_option_reaches_its_field() -> None:
         "precision": ("fp8", "fp8", "fp8"),
         "sequence": ("4096", 4096, 4096),
         "batch": ("4e6 tokens", 4_000_000, 4e6),
+        "documents": ("600 tokens", 600, fixed(600.0, "token", whole=True)),
+        "capacity": ("1.25", 1.25, CapacitySpec(factor=1.25)),
         "profile": ("megatron-core", "megatron-core", "megatron-core"),
         "mfu": ("40 %", 0.4, 0.4),
         "step_time": ("8.4 s", 8.4, 8.4),

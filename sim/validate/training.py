@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.cost.layout import joined, single
 from sim.cost.memory import per_device
+from sim.cost.schedules import RULES, V_PARTS
 from sim.cost.training import step_times
 from sim.cost.work import Work
 from sim.errors import InfeasibleError, NotYetError
@@ -22,7 +23,7 @@ from sim.validate.rows import MissingError
 from sim.validate.shapes import model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sim.cost.layout import Layouts
     from sim.cost.machine import Software
@@ -42,7 +43,20 @@ ADAPTER_RANK = 16
 """Rank of the adapters: that of MLPerf's fine-tuning; nothing here depends on it by more than a hundredth."""
 LEAST_CHUNKS = 2
 """Virtual stages of an interleaved schedule whose layers do not divide: what torchtitan and others begin with."""
-PLAIN_SCHEDULES = ("", "1f1b", "interleaved 1f1b")
+SCHEDULES: Mapping[str, str] = {
+    "": "1f1b",
+    "1f1b": "1f1b",
+    "interleaved 1f1b": "1f1b",
+    "gpipe": "gpipe",
+    "zb-h1": "zb-h1",
+    "zero-bubble": "zb-h1",
+    "zb-v": "zb-v",
+    "zbv": "zb-v",
+    "dualpipe": "dualpipe",
+}
+"""Pipeline schedules as tables write them, and as sim.cost.schedules names them."""
+OWN_VIRTUAL_STAGES = {"gpipe": 1, "zb-h1": 1, "zb-v": V_PARTS, "dualpipe": 1}
+"""Virtual stages of the schedules that have their own number of them."""
 
 Plan = Literal["given", "searched"]
 
@@ -142,7 +156,7 @@ def case_of(row: Configuration, profile: str | None = None) -> Case:
     """Make a row ready for prediction; arguments and errors as ``predict``."""
     if row.workload not in WORKLOADS:
         raise NotYetError(f"the workload {row.workload} is not modelled")
-    if row.schedule.lower() not in PLAIN_SCHEDULES:
+    if row.schedule.lower() not in SCHEDULES:
         raise NotYetError(f"the pipeline schedule {row.schedule} is not modelled")
     setting = setting_of(row, profile)
     model = model_of(row)
@@ -204,6 +218,7 @@ def _wish(row: Configuration, setting: Setting, model: ModelShape) -> LayoutSpec
         zero_stage=stage,
         sequence_parallel=split,
         ep=row.ep or None if model.experts is not None else None,
+        schedule=SCHEDULES[row.schedule.lower()],
     )
 
 
@@ -218,6 +233,7 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
     if pp > work.model.layers or pp * ((virtual_stages or 1) - 1) >= work.model.layers:
         raise MissingError("more pipeline stages than layers: the columns contradict each other")
     experts = _expert_degrees(work.model, wish, tp * cp * dp)
+    schedule = SCHEDULES[row.schedule.lower()]
     batches = [wish.micro_batch] if wish.micro_batch else _micro_batches(work.global_batch, dp)
     rows = []
     for micro in batches:
@@ -226,23 +242,37 @@ def _given(row: Configuration, work: Work, wish: LayoutSpec) -> Layouts:
             continue
         stages = [virtual_stages] if virtual_stages else _virtual_stages(row, work, pp, micro_batches)
         rows += [
-            single(
-                tp=tp,
-                pp=pp,
-                virtual_stages=virtual,
-                cp=cp,
-                dp=dp,
-                micro_batch=micro,
-                recompute=wish.recompute or "none",
-                zero_stage=wish.zero_stage or 0,
-                sequence_parallel=bool(wish.sequence_parallel),
-                ep=ep,
+            (
+                single(
+                    tp=tp,
+                    pp=pp,
+                    virtual_stages=virtual,
+                    cp=cp,
+                    dp=dp,
+                    micro_batch=micro,
+                    recompute=wish.recompute or "none",
+                    zero_stage=wish.zero_stage or 0,
+                    sequence_parallel=bool(wish.sequence_parallel),
+                    ep=ep,
+                    schedule=schedule,
+                ),
+                micro_batches,
             )
             for virtual, ep in product(stages, experts)
         ]
     if not rows:
         raise MissingError("the global batch is smaller than dp x micro_batch: the columns contradict each other")
-    return joined(rows)
+    legal = [layout for layout, micro_batches in rows if _can_run(schedule, pp, layout, micro_batches)]
+    if not legal:
+        raise MissingError(f"{schedule} runs with {RULES[schedule].needs}: the columns contradict each other")
+    return joined(legal)
+
+
+def _can_run(schedule: str, stages: int, layout: Layouts, micro_batches: float) -> bool:
+    """Tell whether a schedule of its own order can run a layout; 1F1B runs everywhere."""
+    if stages == 1 or schedule == "1f1b":
+        return True
+    return bool(RULES[schedule].allows(stages, micro_batches, int(layout.virtual_stages[0])))
 
 
 def _expert_degrees(model: ModelShape, wish: LayoutSpec, devices: int) -> list[int]:
@@ -264,6 +294,9 @@ def _micro_batches(global_batch: int, dp: int) -> list[int]:
 
 def _virtual_stages(row: Configuration, work: Work, pp: int, micro_batches: float) -> list[int]:
     """List the legal virtual stages; plain 1F1B where the row says so or where nothing can be interleaved."""
+    own = OWN_VIRTUAL_STAGES.get(SCHEDULES[row.schedule.lower()])
+    if own is not None:
+        return [own]
     interleaved = row.schedule.lower().startswith("interleaved")
     if pp == 1 or (row.schedule and not interleaved):
         return [1]

@@ -4,7 +4,7 @@ import ast
 import csv
 import io
 import random
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import sim.validate.machines
 import sim.validate.shapes
 import sim.validate.steps
 import sim.validate.training
-from sim.errors import CatalogError, ScenarioError, UsageError
+from sim.errors import CatalogError, ScenarioError, SimError, UsageError
 from sim.validate.report import Report
 from sim.validate.rows import (
     COLUMNS,
@@ -213,3 +213,21 @@ def test_a_wrong_catalogue_file_is_an_error_and_no_reason_to_skip(monkeypatch: p
     sim.validate.steps._predicted.cache_clear()
     with pytest.raises(ScenarioError):
         training(TABLE)
+
+
+def scheduled(schedule: str, **more: str) -> str:
+    """Give the verdict of the given row under a pipeline of four stages, run by a schedule."""
+    (line,) = (line for line in read(TABLE, COLUMNS, REQUIRED) if line.text("id") == "own-given")
+    row = replace(configuration(line), pp=4, dp=None, micro_batch=1, global_batch=64, vpp=None, schedule=schedule)
+    try:
+        return str(predict(replace(row, **more)).layout.get("schedule", "1f1b"))
+    except SimError as error:
+        return error.rule
+
+
+def test_pipeline_schedules_are_those_of_the_cost_model() -> None:
+    assert [scheduled(name) for name in ("", "1F1B", "GPipe", "zero-bubble", "ZBV", "DualPipe")] == [
+        "1f1b", "1f1b", "gpipe", "zb-h1", "zb-v", "dualpipe",
+    ]  # fmt: skip
+    assert scheduled("V-half") == "the pipeline schedule V-half is not modelled"
+    assert "2 p - 1 micro-batches" in scheduled("ZBV", micro_batch=2)

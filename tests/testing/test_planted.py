@@ -70,6 +70,9 @@ class ForgetsOnPreemption(Policy):
     def finished(self, job: Job, view: View) -> None:
         self.free += job.devices
 
+    def withdrawn(self, job: Job, view: View) -> None:
+        self.queue.remove(job)
+
     def stopped(self, job: Job, view: View) -> None:
         self.free += job.devices - 1
 

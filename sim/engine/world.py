@@ -51,7 +51,7 @@ class World:
 
     def __init__(self, capacity: int, seed: int, max_events: int = MAX_EVENTS) -> None:
         """Begin at time 0 with ``capacity`` free devices."""
-        self.environment = self.clock = _Clock(0.0)
+        self.clock = _Clock(0.0)
         self.streams = Streams(seed)
         self.ledger = Ledger(capacity)
         self.max_events = max_events
@@ -69,11 +69,11 @@ class World:
     @property
     def now_s(self) -> float:
         """Give the seconds since the world began."""
-        return self.environment._now  # noqa: SLF001 - asked for several times a request; a property of SimPy's costs twice
+        return self.clock._now  # noqa: SLF001 - asked for several times a request; SimPy's property costs twice
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Call the action once, ``delay_s`` from now; it cannot be called off (an `Alarm` can)."""
-        clock = self.environment
+        clock = self.clock
         clock.wake_at(clock._now + delay_s, USUAL, action)  # noqa: SLF001 - as above
 
     def skip_to(self, time_s: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sim.cost.attention import AttentionCurve
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from sim.spec.hardware import Accelerator
     from sim.spec.profile import KernelSlowdown
     from sim.spec.quantity import Sourced
-    from sim.spec.recipe import PrecisionRecipe
 
 GENERIC = "generic"
 UNBOUNDED = 1e12
@@ -118,17 +116,6 @@ def _scans(family: str) -> ScanCurves:
         channel_delta=ScanCurve.of(known.channel_delta),
         state_space=ScanCurve.of(known.state_space),
     )
-
-
-def recipe_of(precision: str | PrecisionRecipe, profile: str, adapter_rank: int = 0) -> Recipe:
-    """Give a precision recipe as the software of a profile runs it.
-
-    Raises:
-        CatalogError: there is no recipe of that name.
-
-    """
-    found, own = recipe(precision, adapter_rank), catalog.load("profiles", profile).gradient_bytes
-    return found if own is None else replace(found, gradient_bytes=own.value)
 
 
 def slowdown(profile: str, accelerator: Accelerator, recipe: Recipe) -> KernelSlowdown:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sim.cost.capacity import Capacity
 from sim.cost.distributions import attended_length
+from sim.cost.recipe import recipe
 from sim.cost.work import Work
 from sim.errors import UsageError
-from sim.plan import machine as machines
 from sim.spec import catalog
 
 if TYPE_CHECKING:
+    from sim.cost.recipe import Recipe
     from sim.spec.model import ModelShape
+    from sim.spec.recipe import PrecisionRecipe
     from sim.spec.workload import TrainingSpec
 
 
@@ -27,12 +30,23 @@ def work_of(spec: TrainingSpec, model: ModelShape, global_batch: int) -> Work:
     documents = spec.documents
     return Work(
         model,
-        machines.recipe_of(spec.precision, spec.profile, spec.adapters or 0),
+        recipe_of(spec.precision, spec.profile, spec.adapters or 0),
         spec.sequence,
         global_batch,
         _capacity(spec, model),
         None if documents is None else attended_length(documents, spec.sequence),
     )
+
+
+def recipe_of(precision: str | PrecisionRecipe, profile: str, adapter_rank: int = 0) -> Recipe:
+    """Give a precision recipe as the software of a profile runs it.
+
+    Raises:
+        CatalogError: there is no recipe of that name.
+
+    """
+    found, own = recipe(precision, adapter_rank), catalog.load("profiles", profile).gradient_bytes
+    return found if own is None else replace(found, gradient_bytes=own.value)
 
 
 def _capacity(spec: TrainingSpec, model: ModelShape) -> Capacity | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sim.errors import NotYetError
 from sim.plan import machine as machines
 from sim.plan.resolve import resolve_cluster
+from sim.plan.work import recipe_of
 from sim.spec import catalog
 from sim.spec.cluster import ClusterSpec
 from sim.spec.quantity import Sourced
@@ -121,7 +122,7 @@ def _setting(
     rule = names().software(origin, accelerator.generation, alone=alone)
     cluster = resolve_cluster(cluster_of(accelerator, devices, per_node, rate_gbps))
     named = rule.profile if profile in (None, NO_PROFILE) else profile
-    chosen = machines.recipe_of(written, named)
+    chosen = recipe_of(written, named)
     software = machines.software(named, accelerator, chosen)
     if profile == NO_PROFILE:
         software = replace(software, name=NO_PROFILE, kernel_slowdown=1.0, scale_slowdown=0.0, **PLAIN)
